@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Everything in juggle. Programs that need the event loop alone include <juggle/loop.h>.
+ */
+#ifndef JUGGLE_H
+#define JUGGLE_H
+
+#include <juggle/base.h>
+#include <juggle/loop.h>
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What every public header of juggle shares: the export macro, the version, time, memory and
+ * error codes. It depends on nothing but the C library.
+ */
+#ifndef JUGGLE_BASE_H
+#define JUGGLE_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(JG_SHARED) && defined(__GNUC__)
+#    define JG_API __attribute__((visibility("default")))
+#else
+#    define JG_API
+#endif
+
+#ifdef __cplusplus
+#    define JG_BEGIN_DECLS extern "C" {
+#    define JG_END_DECLS   }
+#else
+#    define JG_BEGIN_DECLS
+#    define JG_END_DECLS
+#endif
+
+JG_BEGIN_DECLS
+
+#define JG_VERSION_MAJOR 0
+#define JG_VERSION_MINOR 1
+#define JG_VERSION_PATCH 0
+
+/**
+ * The version of the library that is linked in, as "MAJOR.MINOR.PATCH"; the macros above are the
+ * version of the headers.
+ *
+ * Returns   a constant string.
+ * Owns      nothing.
+ * Thread    any.
+ * Suspends  no.
+ */
+JG_API const char *jg_version(void);
+
+/*
+ * Time is nanoseconds: of a span, or since an arbitrary fixed point of the monotonic clock, which
+ * does not jump when the wall clock is set and does not run while the machine is suspended.
+ * Arithmetic saturates at JG_FOREVER, a deadline that never comes.
+ */
+typedef int64_t jg_time;
+
+#define JG_NANOSECOND  ((jg_time)1)
+#define JG_MICROSECOND (1000 * JG_NANOSECOND)
+#define JG_MILLISECOND (1000 * JG_MICROSECOND)
+#define JG_SECOND      (1000 * JG_MILLISECOND)
+#define JG_FOREVER     ((jg_time)INT64_MAX)
+
+/*
+ * Where memory comes from. One function does all: `block` NULL allocates `new_size` bytes,
+ * `new_size` 0 frees and returns NULL, anything else moves the block as realloc does, and NULL
+ * then means that nothing changed. `old_size` is the size that was asked for. Memory needs the
+ * alignment of malloc. The library calls it from the thread of the loop it was given to.
+ */
+typedef struct jg_allocator {
+    void *(*resize)(void *arg, void *block, size_t old_size, size_t new_size);
+    void *arg;
+} jg_allocator;
+
+/*
+ * Errors are negative: -errno, or one of these few. They lie below every errno.
+ */
+enum {
+    JG_EFORKED = -4096, /* the loop was made by the parent of this process; see jg_loop_fork */
+    JG_ELEAKED = -4097, /* reported to the error hook: started when its loop was freed */
+};
+
+/**
+ * The text of an error: of the codes above and, through the C library, of -errno.
+ *
+ * error     what a function of this library returned; values >= 0 are "success".
+ *
+ * Returns   a string that stays valid: for ever for our own codes, else as for strerror.
+ * Owns      nothing.
+ * Thread    any, as strerror.
+ * Suspends  no.
+ */
+JG_API const char *jg_strerror(int error);
+
+JG_END_DECLS
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * For tests of your own code: time that you control and descriptors that do what a script says.
+ *
+ * A loop made with JG_LOOP_VIRTUAL_TIME starts at time 0. Where it would sleep until a deadline,
+ * the deadline is now: an hour takes microseconds. Real descriptors still work; a loop with no
+ * timer waits for them in real time.
+ *
+ * A loop made with the backend "script" has virtual time and no kernel under it: watchers take any
+ * number >= 0 as a descriptor, and get the events that jg_test_script announces. Wakes, signals
+ * and children still come from the real world.
+ */
+#ifndef JUGGLE_TEST_H
+#define JUGGLE_TEST_H
+
+#include <juggle/loop.h>
+
+JG_BEGIN_DECLS
+
+/**
+ * Let virtual time pass without running anything, as a callback that takes long would.
+ *
+ * delta     ns, >= 0.
+ *
+ * Returns   0; -EINVAL, also for a loop with real time.
+ * Owns      nothing.
+ * Thread    loop.
+ * Suspends  no.
+ */
+JG_API int jg_test_advance(jg_loop *loop, jg_time delta);
+
+/**
+ * Have a descriptor of a "script" loop become ready once: at time `when`, or as soon after it as a
+ * watcher wants one of the events. Announcements for equal times happen in their order.
+ *
+ * when      ns, on the clock of the loop.
+ * events    JG_READ | JG_WRITE | JG_HANGUP, or a negative error that fails the descriptor.
+ *
+ * Returns   0; -EINVAL, also for a loop of another backend; -ENOMEM.
+ * Owns      nothing.
+ * Thread    loop.
+ * Suspends  no.
+ */
+JG_API int jg_test_script(jg_loop *loop, jg_time when, int fd, int events);
+
+JG_END_DECLS
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Atomic access to plain fields, so that public structs need no _Atomic (which C++ does not know).
+ * Everything is sequentially consistent unless its name says otherwise.
+ */
+#ifndef JG_BASE_ATOMIC_H
+#define JG_BASE_ATOMIC_H
+
+#define jg__load(pointer)                 __atomic_load_n(pointer, __ATOMIC_SEQ_CST)
+#define jg__load_relaxed(pointer)         __atomic_load_n(pointer, __ATOMIC_RELAXED)
+#define jg__store(pointer, value)         __atomic_store_n(pointer, value, __ATOMIC_SEQ_CST)
+#define jg__store_relaxed(pointer, value) __atomic_store_n(pointer, value, __ATOMIC_RELAXED)
+#define jg__exchange(pointer, value)      __atomic_exchange_n(pointer, value, __ATOMIC_SEQ_CST)
+#define jg__fetch_or(pointer, value)      __atomic_fetch_or(pointer, value, __ATOMIC_SEQ_CST)
+#define jg__fetch_and(pointer, value)     __atomic_fetch_and(pointer, value, __ATOMIC_SEQ_CST)
+#define jg__fetch_add(pointer, value)     __atomic_fetch_add(pointer, value, __ATOMIC_SEQ_CST)
+#define jg__fetch_sub(pointer, value)     __atomic_fetch_sub(pointer, value, __ATOMIC_SEQ_CST)
+
+/* Put `value` there if `*expected` is there; else learn in *expected what is. May fail for no
+ * reason. */
+#define jg__compare_exchange(pointer, expected, value) \
+    __atomic_compare_exchange_n(pointer, expected, value, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)
+
+#endif

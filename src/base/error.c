@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Texts of errors, and the version.
+ */
+#include <juggle/base.h>
+
+#include <string.h>
+
+#define STRING(x)  #x
+#define VERSION(x) STRING(x)
+
+const char *jg_strerror(int error)
+{
+    switch (error) {
+    case JG_EFORKED:
+        return "event loop belongs to the parent process";
+    case JG_ELEAKED:
+        return "still started when its event loop was freed";
+    default:
+        return error < 0 ? strerror(-error) : "success";
+    }
+}
+
+const char *jg_version(void)
+{
+    return VERSION(JG_VERSION_MAJOR) "." VERSION(JG_VERSION_MINOR) "." VERSION(JG_VERSION_PATCH);
+}

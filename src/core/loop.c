@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The loop: its life, and its turn as numbered in <juggle/loop.h>.
+ */
+#include "core/loop.h"
+
+#include "base/time.h"
+
+#include <errno.h>
+
+#define DEFAULT_MAX_EVENTS 256
+#define HIGHEST_MAX_EVENTS 65536
+
+static int validate(const jg_loop_options *options)
+{
+    const unsigned known = JG_LOOP_VIRTUAL_TIME | JG_LOOP_REAP_ON_SIGCHLD;
+
+    if (options->flags & ~known || options->max_events > HIGHEST_MAX_EVENTS)
+        return -EINVAL;
+    return jg__poller_find(options->backend) ? 0 : -ENOTSUP;
+}
+
+static void release(jg_loop *loop)
+{
+    const jg_allocator allocator = loop->allocator;
+
+    if (loop->poller)
+        loop->poller->ops->close(loop->poller);
+    jg__watchers_fini(loop);
+    jg__free(&allocator, loop, sizeof(*loop));
+}
+
+static void init_lists(jg_loop *loop)
+{
+    jg__list_init(&loop->ready);
+    jg__list_init(&loop->batch);
+    jg__list_init(&loop->due);
+    jg__list_init(&loop->wakes);
+    jg__list_init(&loop->signals);
+    jg__list_init(&loop->children);
+}
+
+int jg_loop_new(const jg_loop_options *options, jg_loop **ret_loop)
+{
+    static const jg_loop_options defaults = {0};
+    const jg__poller_ops *ops;
+    jg_allocator allocator;
+    unsigned max_events;
+    jg_loop *loop;
+    int r;
+
+    if (!options)
+        options = &defaults;
+    r = validate(options);
+    if (r == 0)
+        r = jg__fork_watch();
+    if (r < 0)
+        return r;
+
+    allocator = options->allocator ? *options->allocator : jg__malloc;
+    loop = jg__alloc(&allocator, sizeof(*loop));
+    if (!loop)
+        return -ENOMEM;
+
+    ops = jg__poller_find(options->backend);
+    max_events = options->max_events ? options->max_events : DEFAULT_MAX_EVENTS;
+    *loop = (jg_loop){
+        .thread = jg__thread_self(),
+        .forks = jg__fork_count,
+        .on_error = options->on_error,
+        .on_error_arg = options->on_error_arg,
+        .flags = options->flags,
+        .allocator = allocator,
+        .clock.is_virtual = ops->moves_clock || options->flags & JG_LOOP_VIRTUAL_TIME,
+    };
+    if (ops->moves_clock)
+        loop->flags |= JG_LOOP_REAP_ON_SIGCHLD; /* no kernel to watch a process descriptor */
+    init_lists(loop);
+    jg__wheel_init(&loop->wheel, jg__clock_now(&loop->clock));
+
+    r = jg__watchers_init(loop, max_events);
+    if (r == 0)
+        r = ops->open(&loop->allocator, max_events, &loop->clock, &loop->poller);
+    if (r < 0) {
+        release(loop);
+        return r;
+    }
+
+    jg__sigport_open(&loop->port, loop->poller);
+    *ret_loop = loop;
+    return 0;
+}
+
+int jg_loop_free(jg_loop *loop)
+{
+    int leaked;
+
+    if (!loop)
+        return 0;
+
+    jg__check_thread(loop);
+    jg__check(!loop->running || jg__loop_forked(loop), "the loop is running");
+    leaked = jg__loop_stop_all(loop);
+    jg__sigport_close(&loop->port);
+    release(loop);
+    return leaked;
+}
+
+void jg__loop_error(jg_loop *loop, int error, const char *what)
+{
+    if (loop->on_error)
+        loop->on_error(loop->on_error_arg, error, what);
+}
+
+bool jg_loop_alive(const jg_loop *loop)
+{
+    return loop->active > 0 || !jg__list_empty(&loop->ready) || !jg__list_empty(&loop->batch);
+}
+
+jg_time jg_loop_now(const jg_loop *loop)
+{
+    return jg__clock_now(&loop->clock);
+}
+
+jg_time jg_loop_time(jg_loop *loop)
+{
+    if (!loop->time_known) {
+        loop->time = jg_loop_now(loop);
+        loop->time_known = true;
+    }
+    return loop->time;
+}
+
+/* Something other threads or signal handlers left for us. */
+static bool was_poked(jg_loop *loop)
+{
+    return jg__inbox_full(loop) || jg__signals_pending(loop);
+}
+
+/*
+ * Step 1, and how long step 2 may take, with `limit` the latest time that it may end. Other threads
+ * know from here on that they must wake the poller, unless there is no sleep.
+ */
+static jg_time prepare(jg_loop *loop, jg_time limit)
+{
+    jg_time next;
+    int r;
+
+    if (loop->rebuild) {
+        r = jg__watchers_rebuild(loop);
+        loop->rebuild = false;
+        if (r < 0)
+            jg__loop_error(loop, r, "cannot renew the poller to forget closed descriptors");
+    }
+
+    if (loop->changed_count > 0 && jg__watchers_flush(loop))
+        return 0;
+    if (loop->stopping || !jg__list_empty(&loop->ready) || limit == 0)
+        return 0;
+    if (jg__watchers_busy(loop))
+        return 0;
+
+    next = jg__wheel_next(&loop->wheel);
+    if (limit < next)
+        next = limit;
+    if (next != JG_FOREVER)
+        next = jg__time_until(next, jg_loop_now(loop));
+    if (next == 0)
+        return 0;
+
+    jg__store(&loop->sleeping, 1);
+    return was_poked(loop) ? 0 : next;
+}
+
+/* Step 2. Returns how many events there are, or an error. */
+static int wait_for_events(jg_loop *loop, jg_time timeout)
+{
+    const jg__poller_ops *ops = loop->poller->ops;
+    bool jump = loop->clock.is_virtual && !ops->moves_clock && timeout != JG_FOREVER;
+    int n;
+
+    loop->generation_at_wait = loop->generation;
+    n = ops->wait(loop->poller, loop->events, loop->max_events, jump ? 0 : timeout);
+    jg__store_relaxed(&loop->sleeping, 0);
+    if (jump && n == 0 && !was_poked(loop))
+        loop->clock.virtual_now += timeout;
+
+    /* After a signal the turn goes on; if there is nothing to run, the next one waits again. */
+    return n == -EINTR ? 0 : n;
+}
+
+/* Step 3, but for the events. */
+static void collect(jg_loop *loop)
+{
+    if (jg__inbox_full(loop))
+        jg__inbox_drain(loop);
+    if (jg__signals_pending(loop))
+        jg__signals_drain(loop);
+    jg__list_splice(&loop->batch, &loop->ready);
+
+    loop->time_known = false;
+    if (jg__wheel_next(&loop->wheel) != JG_FOREVER)
+        jg__wheel_advance(&loop->wheel, jg_loop_time(loop), &loop->due);
+}
+
+/* Step 4. */
+static void run(jg_loop *loop, int events)
+{
+    while (!jg__list_empty(&loop->batch)) {
+        jg_call *call = jg__container_of(jg__list_pop(&loop->batch), jg_call, link);
+
+        call->fn(call->arg);
+    }
+    if (events > 0 || loop->changed_count > 0 || loop->always_count > 0)
+        jg__watchers_dispatch(loop, events);
+    jg__timers_run(loop);
+}
+
+/* One turn. Returns 1 if it ran something, 0 if not, or an error. */
+static int turn(jg_loop *loop, jg_time limit)
+{
+    bool busy;
+    int n = wait_for_events(loop, prepare(loop, limit));
+
+    if (n < 0)
+        return n;
+
+    collect(loop);
+    busy = n > 0 || !jg__list_empty(&loop->batch) || !jg__list_empty(&loop->due) ||
+           loop->changed_count > 0 || jg__watchers_busy(loop);
+    run(loop, n);
+    return busy;
+}
+
+static int enter(jg_loop *loop)
+{
+    jg__check_thread(loop);
+    if (loop->running)
+        return -EBUSY;
+    if (jg__loop_forked(loop))
+        return JG_EFORKED;
+
+    loop->running = true;
+    return 0;
+}
+
+static void leave(jg_loop *loop)
+{
+    loop->running = false;
+    loop->stopping = false;
+}
+
+int jg_loop_run(jg_loop *loop)
+{
+    int r = enter(loop);
+
+    if (r < 0)
+        return r;
+
+    while (jg_loop_alive(loop) || loop->stopping) {
+        r = turn(loop, JG_FOREVER);
+        if (r < 0 || loop->stopping)
+            break;
+    }
+    leave(loop);
+    return r < 0 ? r : 0;
+}
+
+int jg_loop_run_once(jg_loop *loop, jg_time timeout)
+{
+    jg_time limit = JG_FOREVER;
+    int r = enter(loop);
+
+    if (r < 0)
+        return r;
+
+    if (timeout == 0 || !jg_loop_alive(loop))
+        limit = 0;
+    else if (timeout > 0)
+        limit = jg__time_add(jg_loop_now(loop), timeout);
+
+    /* A wait may end early and for nothing: by a foreign signal, or for a timer that was stopped.
+     */
+    do
+        r = turn(loop, limit);
+    while (r == 0 && limit > 0 && !loop->stopping && jg_loop_now(loop) < limit);
+
+    if (r >= 0)
+        r = jg_loop_alive(loop) && !loop->stopping;
+    leave(loop);
+    return r;
+}
+
+void jg_loop_stop(jg_loop *loop)
+{
+    jg__check_thread(loop);
+    loop->stopping = true;
+}
+
+jg_time jg_loop_prepare(jg_loop *loop)
+{
+    jg__check_thread(loop);
+    if (jg__loop_forked(loop))
+        return 0;
+    return prepare(loop, JG_FOREVER);
+}
+
+int jg_loop_fd(const jg_loop *loop)
+{
+    return loop->poller->ops->fd(loop->poller);
+}
+
+const char *jg_loop_backend(const jg_loop *loop)
+{
+    return loop->poller->ops->name;
+}
+
+int jg_loop_adopt(jg_loop *loop)
+{
+    if (loop->running)
+        return -EBUSY;
+
+    loop->thread = jg__thread_self();
+    return 0;
+}
+
+int jg_loop_fork(jg_loop *loop)
+{
+    int r;
+
+    if (!jg__loop_forked(loop))
+        return 0;
+    if (loop->running)
+        return -EBUSY;
+
+    r = jg__watchers_rebuild(loop);
+    if (r < 0)
+        return r;
+
+    loop->thread = jg__thread_self();
+    loop->forks = jg__fork_count;
+    loop->rebuild = false;
+    loop->sleeping = 0;
+    jg__signals_adopt(loop);
+    jg__children_disown(loop);
+    return 0;
+}

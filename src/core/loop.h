@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The loop as its own modules see it: loop.c turns it; timer.c, watcher.c, wake.c, signal.c and
+ * child.c each keep one kind of object; walk.c shows them.
+ *
+ * Invariants: `active` counts the started handles that are not unref'd. A handle is started exactly
+ * if its `loop` is set. All fields belong to the loop's thread, but for `inbox`, `sleeping` and the
+ * signal port.
+ */
+#ifndef JG_CORE_LOOP_H
+#define JG_CORE_LOOP_H
+
+#include "base/alloc.h"
+#include "base/atomic.h"
+#include "base/check.h"
+#include "base/list.h"
+#include "core/wheel.h"
+#include "platform/poller.h"
+#include "platform/signals.h"
+#include "platform/thread.h"
+
+#include <juggle/loop.h>
+
+/* Flags of handles. */
+#define JG__UNREF  (1u << 0) /* does not keep the loop alive */
+#define JG__HIDDEN (1u << 1) /* part of another object: not shown by a walk */
+#define JG__FAILED (1u << 2) /* a watcher whose descriptor is gone; it is told next */
+
+typedef struct jg__descriptor {
+    jg_watcher *watchers; /* in the order they were started */
+    uint32_t generation;  /* of the registration */
+    uint8_t wanted;       /* what the watchers want */
+    uint8_t known;        /* what the kernel was asked for */
+    uint8_t flags;        /* see watcher.c */
+} jg__descriptor;
+
+struct jg_loop {
+    jg_link ready;    /* calls for the next turn */
+    jg_link batch;    /* calls of this turn */
+    jg_link due;      /* timers of this turn */
+    uintptr_t thread; /* whose loop this is */
+    unsigned forks;   /* jg__fork_count when it was made */
+    unsigned active;
+    bool running;
+    bool stopping;
+    bool time_known; /* `time` was read in this turn */
+    bool rebuild;    /* the kernel reports what it should have forgotten */
+    jg_time time;
+    jg__clock clock;
+
+    /* Watchers. */
+    jg__poller *poller;
+    jg__descriptor *descriptors; /* indexed by descriptor */
+    int *changed;                /* descriptors whose interest may have changed */
+    int *always;                 /* descriptors that are always ready */
+    int reach;                   /* capacity of these three */
+    int changed_count, always_count;
+    uint32_t generation; /* the last one given out */
+    uint32_t generation_at_wait;
+    jg_watcher *cursor; /* next watcher of the descriptor being dispatched */
+    jg__event *events;
+    int max_events;
+
+    /* From other threads and from signal handlers. */
+    jg_call *inbox; /* newest first, linked by link.next */
+    int sleeping;   /* whoever sets it back to 0 wakes the poller */
+    jg_link wakes;
+    jg__sigport port;
+    jg_link signals;
+
+    jg_link children;
+    jg_signal child_signal; /* started while children need it */
+
+    jg_error_fn on_error;
+    void *on_error_arg;
+    unsigned flags;
+    jg_allocator allocator;
+    jg__wheel wheel;
+};
+
+#define jg__check_thread(l)                                    \
+    jg__check((l) != NULL && (l)->thread == jg__thread_self(), \
+              "the loop is NULL or belongs to another thread")
+
+/* The fork that made this process happened after the loop was made. */
+static inline bool jg__loop_forked(const jg_loop *loop)
+{
+    return loop->forks != jg__fork_count;
+}
+
+static inline void jg__handle_init(jg_handle *handle)
+{
+    *handle = (jg_handle){.number = -1};
+}
+
+static inline void jg__handle_start(jg_loop *loop, jg_handle *handle)
+{
+    handle->loop = loop;
+    if (!(handle->flags & JG__UNREF))
+        loop->active++;
+}
+
+static inline void jg__handle_stop(jg_handle *handle)
+{
+    if (!(handle->flags & JG__UNREF))
+        handle->loop->active--;
+    handle->loop = NULL;
+}
+
+/* Queue a call that may be queued already. */
+static inline void jg__loop_queue(jg_loop *loop, jg_call *call)
+{
+    if (!jg__linked(&call->link))
+        jg__list_append(&loop->ready, &call->link);
+}
+
+void jg__loop_error(jg_loop *loop, int error, const char *what);
+
+/* timer.c: run the timers in `due`, that is, those of this turn. */
+void jg__timers_run(jg_loop *loop);
+
+/* watcher.c */
+int jg__watchers_init(jg_loop *loop, unsigned max_events);
+void jg__watchers_fini(jg_loop *loop);
+
+/* Tell the kernel what changed. Returns whether there are watchers that failed and are to be told.
+ */
+bool jg__watchers_flush(jg_loop *loop);
+
+/* Whether a watched descriptor that is always ready is wanted. */
+bool jg__watchers_busy(const jg_loop *loop);
+
+/* Run the watchers that failed, those for the first n of loop->events, and those always ready. */
+void jg__watchers_dispatch(jg_loop *loop, int n);
+
+/* Make the kernel's side anew. Returns 0 or -errno, then with the old side still there. */
+int jg__watchers_rebuild(jg_loop *loop);
+
+/* wake.c: whether anything was sent; and queue it. */
+static inline bool jg__inbox_full(jg_loop *loop)
+{
+    return jg__load(&loop->inbox) != NULL;
+}
+
+void jg__inbox_drain(jg_loop *loop);
+
+/* signal.c: whether a watched signal came; and queue its watchers. */
+static inline bool jg__signals_pending(jg_loop *loop)
+{
+    return jg__load(&loop->port.pending) != 0;
+}
+
+void jg__signals_drain(jg_loop *loop);
+
+/* In a forked child: handle the watched signals again; and tell the children that they are lost. */
+void jg__signals_adopt(jg_loop *loop);
+void jg__children_disown(jg_loop *loop);
+
+/* Whether a call is the inner part of a wake, signal or child. */
+bool jg__wake_owns(const jg_call *call);
+bool jg__signal_owns(const jg_call *call);
+bool jg__child_owns(const jg_call *call);
+
+/* walk.c: stop everything that is started, reporting it. Returns how much it was. */
+int jg__loop_stop_all(jg_loop *loop);
+
+#endif

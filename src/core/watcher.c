@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Watchers: who wants what of which descriptor, and telling the kernel as little as possible.
+ *
+ * The first watcher of a descriptor is registered at once, so that a bad descriptor is refused
+ * where it is given; so is every further one, which tells whether the number still means the same
+ * file. Other changes wait until the loop is about to sleep, and cost nothing if they undo each
+ * other.
+ *
+ * Each registration has a generation of its own, which its events carry. An event of another
+ * generation than the descriptor's is dropped. It is harmless if the registration changed since the
+ * wait. Otherwise the kernel kept a registration that nothing can reach any more: its descriptor
+ * was closed while a duplicate lives on, in a child process, say. Then the poller starts again with
+ * what is really wanted, for such a descriptor could keep the loop awake for ever.
+ */
+#include "core/loop.h"
+
+#include "platform/descriptor.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Flags of descriptors. */
+#define REGISTERED (1u << 0) /* the poller knows it */
+#define CHANGED    (1u << 1) /* it is in loop->changed */
+#define ALWAYS     (1u << 2) /* it is in loop->always */
+#define FAILING    (1u << 3) /* it has watchers that are marked JG__FAILED, and is CHANGED */
+
+#define FEWEST_DESCRIPTORS 64
+
+/* What a descriptor takes in the one block that descriptors, changed and always are. */
+#define EACH (sizeof(jg__descriptor) + 2 * sizeof(int))
+
+void jg_watcher_init(jg_watcher *watcher, jg_watcher_fn fn, void *arg)
+{
+    *watcher = (jg_watcher){.fn = fn, .arg = arg};
+    jg__handle_init(&watcher->handle);
+}
+
+int jg__watchers_init(jg_loop *loop, unsigned max_events)
+{
+    loop->events = jg__alloc(&loop->allocator, max_events * sizeof(*loop->events));
+    loop->max_events = (int)max_events;
+    return loop->events ? 0 : -ENOMEM;
+}
+
+void jg__watchers_fini(jg_loop *loop)
+{
+    jg__free(&loop->allocator, loop->descriptors, (size_t)loop->reach * EACH);
+    jg__free(&loop->allocator, loop->events, (size_t)loop->max_events * sizeof(*loop->events));
+}
+
+/* Have room for a descriptor. */
+static int reserve(jg_loop *loop, int fd)
+{
+    size_t old = (size_t)loop->reach, reach = old * 2;
+    jg__descriptor *descriptors;
+    int *changed, *always;
+
+    if (fd < loop->reach)
+        return 0;
+
+    if (reach < FEWEST_DESCRIPTORS)
+        reach = FEWEST_DESCRIPTORS;
+    if (reach <= (size_t)fd)
+        reach = (size_t)fd + 1;
+
+    descriptors = jg__alloc(&loop->allocator, reach * EACH);
+    if (!descriptors)
+        return -ENOMEM;
+
+    changed = (int *)(void *)(descriptors + reach);
+    always = changed + reach;
+    if (old > 0) {
+        memcpy(descriptors, loop->descriptors, old * sizeof(*descriptors));
+        memcpy(changed, loop->changed, (size_t)loop->changed_count * sizeof(int));
+        memcpy(always, loop->always, (size_t)loop->always_count * sizeof(int));
+    }
+    memset(descriptors + old, 0, (reach - old) * sizeof(*descriptors));
+    jg__free(&loop->allocator, loop->descriptors, old * EACH);
+    loop->descriptors = descriptors;
+    loop->changed = changed;
+    loop->always = always;
+    loop->reach = (int)reach;
+    return 0;
+}
+
+static void mark_changed(jg_loop *loop, jg__descriptor *descriptor, int fd)
+{
+    if (descriptor->flags & CHANGED)
+        return;
+
+    descriptor->flags |= CHANGED;
+    loop->changed[loop->changed_count++] = fd;
+}
+
+/* What the watchers of a descriptor want together, told to the kernel later if it differs. */
+static void want(jg_loop *loop, jg__descriptor *descriptor, int fd)
+{
+    unsigned wanted = 0;
+
+    for (const jg_watcher *w = descriptor->watchers; w; w = w->next) {
+        if (!(w->handle.flags & JG__FAILED))
+            wanted |= w->handle.events;
+    }
+    descriptor->wanted = (uint8_t)wanted;
+    if (wanted != descriptor->known || !descriptor->watchers)
+        mark_changed(loop, descriptor, fd);
+}
+
+/* The file behind a descriptor is gone: its watchers are told, with the error, in the next turn. */
+static void fail(jg_loop *loop, jg__descriptor *descriptor, int fd, int error)
+{
+    for (jg_watcher *w = descriptor->watchers; w; w = w->next) {
+        if (w->handle.flags & JG__FAILED)
+            continue;
+        w->handle.flags |= JG__FAILED;
+        w->handle.events = (uint16_t)-error;
+        descriptor->flags |= FAILING;
+    }
+    descriptor->wanted = 0;
+    mark_changed(loop, descriptor, fd);
+}
+
+static void forget_always(jg_loop *loop, jg__descriptor *descriptor, int fd)
+{
+    int i = 0;
+
+    if (!(descriptor->flags & ALWAYS))
+        return;
+
+    while (loop->always[i] != fd)
+        i++;
+    loop->always[i] = loop->always[--loop->always_count];
+    descriptor->flags &= (uint8_t)~ALWAYS;
+}
+
+/* The poller does not have this descriptor any more. */
+static void unregistered(jg_loop *loop, jg__descriptor *descriptor)
+{
+    descriptor->flags &= (uint8_t)~REGISTERED;
+    descriptor->known = 0;
+    descriptor->generation = ++loop->generation;
+}
+
+/*
+ * Make a new registration of what is now behind `fd`. If that is not what was registered, the
+ * watchers there are have lost theirs.
+ */
+static int register_now(jg_loop *loop, int fd, unsigned wanted)
+{
+    jg__descriptor *descriptor = &loop->descriptors[fd];
+    const jg__poller_ops *ops = loop->poller->ops;
+    uint32_t generation = loop->generation + 1;
+    bool same = false;
+    int r = -ENOENT;
+
+    if (descriptor->flags & REGISTERED) {
+        r = ops->modify(loop->poller, fd, generation, wanted);
+        same = r == 0;
+    }
+    if (r == -ENOENT)
+        r = ops->add(loop->poller, fd, generation, wanted);
+    if (r == -EEXIST)
+        r = ops->modify(loop->poller, fd, generation, wanted);
+    if (r < 0 && r != -EPERM)
+        return r;
+
+    if (r == -EPERM)
+        same = descriptor->flags & ALWAYS;
+    if (!same && descriptor->watchers)
+        fail(loop, descriptor, fd, -EBADF);
+    if (r == 0) {
+        forget_always(loop, descriptor, fd);
+        descriptor->flags |= REGISTERED;
+        descriptor->known = (uint8_t)wanted;
+    } else {
+        descriptor->flags &= (uint8_t)~REGISTERED;
+        descriptor->known = 0;
+        if (!(descriptor->flags & ALWAYS)) {
+            descriptor->flags |= ALWAYS;
+            loop->always[loop->always_count++] = fd;
+        }
+    }
+    descriptor->generation = ++loop->generation;
+    return 0;
+}
+
+int jg_watcher_start(jg_loop *loop, jg_watcher *watcher, int fd, unsigned events)
+{
+    jg_watcher **place;
+    int r;
+
+    jg__check_thread(loop);
+    if (watcher->handle.loop)
+        return -EALREADY;
+    if (fd < 0)
+        return -EBADF;
+    if (events & ~(unsigned)JG__EVENTS_ALL)
+        return -EINVAL;
+    if (jg__loop_forked(loop))
+        return JG_EFORKED;
+
+    r = reserve(loop, fd);
+    if (r < 0)
+        return r;
+
+    r = register_now(loop, fd, loop->descriptors[fd].wanted | events);
+    if (r < 0)
+        return r;
+
+    watcher->handle.number = fd;
+    watcher->handle.events = (uint16_t)events;
+    watcher->handle.flags &= (uint16_t)~JG__FAILED;
+    watcher->next = NULL;
+    for (place = &loop->descriptors[fd].watchers; *place; place = &(*place)->next)
+        ;
+    *place = watcher;
+    jg__handle_start(loop, &watcher->handle);
+    want(loop, &loop->descriptors[fd], fd);
+    return 0;
+}
+
+int jg_watcher_modify(jg_watcher *watcher, unsigned events)
+{
+    jg_loop *loop = watcher->handle.loop;
+    int fd = watcher->handle.number;
+
+    if (!loop || events & ~(unsigned)JG__EVENTS_ALL)
+        return -EINVAL;
+
+    jg__check_thread(loop);
+    if (watcher->handle.flags & JG__FAILED)
+        return 0; /* it learns why in a moment */
+    watcher->handle.events = (uint16_t)events;
+    want(loop, &loop->descriptors[fd], fd);
+    return 0;
+}
+
+/* Take a watcher off its descriptor, leaving the kernel as it is. */
+static void detach(jg_loop *loop, jg_watcher *watcher)
+{
+    jg_watcher **place = &loop->descriptors[watcher->handle.number].watchers;
+
+    while (*place != watcher)
+        place = &(*place)->next;
+    *place = watcher->next;
+    if (loop->cursor == watcher)
+        loop->cursor = watcher->next;
+    jg__handle_stop(&watcher->handle);
+}
+
+void jg_watcher_stop(jg_watcher *watcher)
+{
+    jg_loop *loop = watcher->handle.loop;
+    int fd = watcher->handle.number;
+
+    if (!loop)
+        return;
+
+    jg__check_thread(loop);
+    detach(loop, watcher);
+    want(loop, &loop->descriptors[fd], fd);
+}
+
+int jg_watcher_close(jg_watcher *watcher)
+{
+    jg_loop *loop = watcher->handle.loop;
+    int fd = watcher->handle.number;
+    jg__descriptor *descriptor;
+
+    if (!loop)
+        return -EINVAL;
+
+    jg__check_thread(loop);
+    detach(loop, watcher);
+    descriptor = &loop->descriptors[fd];
+    if (!jg__loop_forked(loop) && descriptor->flags & REGISTERED)
+        loop->poller->ops->forget(loop->poller, fd);
+    unregistered(loop, descriptor);
+    descriptor->wanted = 0;
+    forget_always(loop, descriptor, fd);
+    if (descriptor->watchers)
+        fail(loop, descriptor, fd, -EBADF);
+    return jg__fd_close(fd);
+}
+
+/* Bring the kernel up to date with one descriptor. */
+static void update(jg_loop *loop, int fd)
+{
+    jg__descriptor *descriptor = &loop->descriptors[fd];
+    const jg__poller_ops *ops = loop->poller->ops;
+    unsigned wanted = descriptor->wanted;
+    int r;
+
+    if (!descriptor->watchers) {
+        if (descriptor->flags & REGISTERED)
+            (void)ops->remove(loop->poller, fd); /* it may be closed, which is as good */
+        unregistered(loop, descriptor);
+        forget_always(loop, descriptor, fd);
+        return;
+    }
+    if (descriptor->flags & ALWAYS || wanted == descriptor->known)
+        return;
+
+    if (descriptor->flags & REGISTERED)
+        r = ops->modify(loop->poller, fd, descriptor->generation, wanted);
+    else
+        r = ops->add(loop->poller, fd, descriptor->generation, wanted);
+    if (r < 0) {
+        unregistered(loop, descriptor);
+        fail(loop, descriptor, fd, r == -ENOENT || r == -EPERM ? -EBADF : r);
+        return;
+    }
+
+    descriptor->flags |= REGISTERED;
+    descriptor->known = (uint8_t)wanted;
+}
+
+bool jg__watchers_flush(jg_loop *loop)
+{
+    int count = loop->changed_count, kept = 0;
+
+    for (int i = 0; i < count; i++) {
+        int fd = loop->changed[i];
+
+        update(loop, fd);
+        if (loop->descriptors[fd].flags & FAILING)
+            loop->changed[kept++] = fd;
+        else
+            loop->descriptors[fd].flags &= (uint8_t)~CHANGED;
+    }
+    loop->changed_count = kept;
+    return kept > 0;
+}
+
+bool jg__watchers_busy(const jg_loop *loop)
+{
+    for (int i = 0; i < loop->always_count; i++) {
+        if (loop->descriptors[loop->always[i]].wanted)
+            return true;
+    }
+    return false;
+}
+
+/* Whether a descriptor was registered anew, or removed, since the loop last waited. */
+static bool is_news(const jg_loop *loop, const jg__descriptor *descriptor)
+{
+    return (int32_t)(descriptor->generation - loop->generation_at_wait) > 0;
+}
+
+/* Stop the failed watchers of a descriptor and tell them. */
+static void tell_failed(jg_loop *loop, int fd)
+{
+    jg_watcher *w = loop->descriptors[fd].watchers;
+
+    loop->descriptors[fd].flags &= (uint8_t)~FAILING;
+    while (w) {
+        int error = -(int)w->handle.events;
+
+        if (!(w->handle.flags & JG__FAILED)) {
+            w = w->next;
+            continue;
+        }
+        jg_watcher_stop(w);
+        w->handle.flags &= (uint16_t)~JG__FAILED;
+        w->fn(w->arg, error);
+        w = loop->descriptors[fd].watchers; /* anything may have happened to the list */
+    }
+}
+
+static void dispatch(jg_loop *loop, int fd, int events)
+{
+    const uint32_t generation = loop->descriptors[fd].generation;
+
+    for (jg_watcher *w = loop->descriptors[fd].watchers; w; w = loop->cursor) {
+        int got = events & w->handle.events;
+
+        loop->cursor = w->next;
+        if (got && !(w->handle.flags & JG__FAILED))
+            w->fn(w->arg, got);
+
+        /* The callback added a watcher or closed the descriptor: the next wait knows better. */
+        if (loop->cursor && loop->descriptors[fd].generation != generation)
+            break;
+    }
+    loop->cursor = NULL;
+}
+
+static void dispatch_event(jg_loop *loop, const jg__event *event)
+{
+    jg__descriptor *descriptor = &loop->descriptors[event->fd];
+
+    if (descriptor->generation != event->generation) {
+        if (!is_news(loop, descriptor))
+            loop->rebuild = true;
+        return;
+    }
+
+    if (event->events < 0) {
+        unregistered(loop, descriptor);
+        fail(loop, descriptor, event->fd, event->events);
+        tell_failed(loop, event->fd);
+    } else if (descriptor->known) {
+        dispatch(loop, event->fd, event->events);
+    } else {
+        /* An error or hang-up that nobody wants yet would be reported for ever. */
+        (void)loop->poller->ops->remove(loop->poller, event->fd); /* it was registered */
+        unregistered(loop, descriptor);
+    }
+}
+
+void jg__watchers_dispatch(jg_loop *loop, int n)
+{
+    const int failed = loop->changed_count, always = loop->always_count;
+
+    for (int i = 0; i < failed; i++) {
+        int fd = loop->changed[i];
+
+        if (loop->descriptors[fd].flags & FAILING)
+            tell_failed(loop, fd);
+    }
+
+    for (int i = 0; i < n; i++)
+        dispatch_event(loop, &loop->events[i]);
+
+    /* If a callback takes one off this list, another may miss its turn; it gets the next. */
+    for (int i = 0; i < always && i < loop->always_count; i++) {
+        int fd = loop->always[i];
+
+        if (!is_news(loop, &loop->descriptors[fd]))
+            dispatch(loop, fd, JG_READ | JG_WRITE);
+    }
+}
+
+int jg__watchers_rebuild(jg_loop *loop)
+{
+    const jg__poller_ops *ops = loop->poller->ops;
+    int r = ops->reopen(loop->poller);
+
+    if (r < 0)
+        return r;
+
+    for (int fd = 0; fd < loop->reach; fd++) {
+        jg__descriptor *descriptor = &loop->descriptors[fd];
+
+        if (!(descriptor->flags & REGISTERED))
+            continue;
+        r = ops->add(loop->poller, fd, descriptor->generation, descriptor->known);
+        if (r < 0) {
+            unregistered(loop, descriptor);
+            fail(loop, descriptor, fd, r);
+        }
+    }
+    return 0;
+}

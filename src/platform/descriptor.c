@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+#ifdef __linux__
+#    define _GNU_SOURCE
+#endif
+
+#include "platform/descriptor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#    include <sys/eventfd.h>
+#endif
+
+int jg__fd_tidy(int fd)
+{
+    int r, flags;
+
+    if (fd < 0)
+        return fd;
+
+    if (fd <= 2) {
+        r = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (r < 0)
+            r = -errno;
+        close(fd);
+        return r;
+    }
+
+    flags = fcntl(fd, F_GETFD);
+    if (!(flags & FD_CLOEXEC))
+        (void)fcntl(fd, F_SETFD, flags | FD_CLOEXEC); /* cannot fail on an open descriptor */
+    return fd;
+}
+
+int jg__fd_close(int fd)
+{
+    if (fd < 0 || close(fd) == 0)
+        return 0;
+
+    /* After EINTR the descriptor is gone on Linux and the BSDs: a retry could close another's. */
+    return errno == EINTR ? 0 : -errno;
+}
+
+int jg__fd_check(int fd)
+{
+    return fcntl(fd, F_GETFD) < 0 ? -errno : 0;
+}
+
+#ifdef __linux__
+
+int jg__wakefd_open(int ret_fds[2])
+{
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    fd = jg__fd_tidy(fd < 0 ? -errno : fd);
+    if (fd < 0)
+        return fd;
+
+    ret_fds[0] = ret_fds[1] = fd;
+    return 0;
+}
+
+#else
+
+int jg__wakefd_open(int ret_fds[2])
+{
+    int fds[2];
+
+    if (pipe(fds) < 0)
+        return -errno;
+
+    for (int i = 0; i < 2; i++) {
+        fds[i] = jg__fd_tidy(fds[i]);
+        if (fds[i] < 0) {
+            jg__fd_close(fds[1 - i]);
+            return fds[i];
+        }
+        (void)fcntl(fds[i], F_SETFL, fcntl(fds[i], F_GETFL) | O_NONBLOCK);
+    }
+    ret_fds[0] = fds[0];
+    ret_fds[1] = fds[1];
+    return 0;
+}
+
+#endif
+
+void jg__wakefd_close(int fds[2])
+{
+    jg__fd_close(fds[0]);
+    if (fds[1] != fds[0])
+        jg__fd_close(fds[1]);
+    fds[0] = fds[1] = -1;
+}
+
+void jg__wakefd_write(int fd)
+{
+    const uint64_t one = 1;
+    int saved = errno;
+
+    /* EAGAIN: it is full, hence readable, which is all that is wanted. */
+    while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        ;
+    errno = saved;
+}
+
+void jg__wakefd_drain(int fd)
+{
+    uint64_t buffer[16];
+
+    while (read(fd, buffer, sizeof(buffer)) == (ssize_t)sizeof(buffer))
+        ;
+}

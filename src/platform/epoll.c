@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The epoll backend.
+ *
+ * The data of an epoll event are descriptor and generation. The wake-up is an eventfd that is
+ * registered edge-triggered and never read: each write to it is an edge, and its counter does not
+ * overflow in the life of the universe.
+ */
+#ifdef __linux__
+
+#    define _GNU_SOURCE
+
+#    include "platform/poller.h"
+
+#    include "base/alloc.h"
+#    include "platform/descriptor.h"
+
+#    include <errno.h>
+#    include <fcntl.h>
+#    include <limits.h>
+#    include <sys/epoll.h>
+#    include <sys/syscall.h>
+#    include <unistd.h>
+
+#    ifndef SYS_epoll_pwait2
+#        define SYS_epoll_pwait2 441
+#    endif
+
+#    define WAKE UINT64_MAX
+
+struct epoll {
+    jg__poller poller;
+    int fd;
+    int wake[2];
+    bool no_pwait2; /* the kernel is older than 5.11, or a filter forbids it */
+    unsigned max_events;
+    const jg_allocator *allocator;
+    struct epoll_event raw[];
+};
+
+static size_t size_of(unsigned max_events)
+{
+    return sizeof(struct epoll) + max_events * sizeof(struct epoll_event);
+}
+
+static struct epoll *epoll_of(jg__poller *poller)
+{
+    return (struct epoll *)poller;
+}
+
+static int open_kernel(int *ret_fd, int ret_wake[2])
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = WAKE};
+    int wake[2] = {-1, -1};
+    int r, fd;
+
+    fd = epoll_create1(EPOLL_CLOEXEC);
+    fd = jg__fd_tidy(fd < 0 ? -errno : fd);
+    if (fd < 0)
+        return fd;
+
+    r = jg__wakefd_open(wake);
+    if (r < 0)
+        goto fail;
+
+    if (epoll_ctl(fd, EPOLL_CTL_ADD, wake[0], &event) < 0) {
+        r = -errno;
+        goto fail;
+    }
+
+    *ret_fd = fd;
+    ret_wake[0] = wake[0];
+    ret_wake[1] = wake[1];
+    return 0;
+
+fail:
+    jg__wakefd_close(wake);
+    jg__fd_close(fd);
+    return r;
+}
+
+static int epoll_open(const jg_allocator *allocator, unsigned max_events, jg__clock *clock,
+                      jg__poller **ret_poller)
+{
+    struct epoll *epoll = jg__alloc(allocator, size_of(max_events));
+    int r;
+
+    (void)clock;
+    if (!epoll)
+        return -ENOMEM;
+
+    epoll->poller.ops = &jg__epoll_ops;
+    epoll->no_pwait2 = false;
+    epoll->max_events = max_events;
+    epoll->allocator = allocator;
+    r = open_kernel(&epoll->fd, epoll->wake);
+    if (r < 0) {
+        jg__free(allocator, epoll, size_of(max_events));
+        return r;
+    }
+
+    *ret_poller = &epoll->poller;
+    return 0;
+}
+
+static void epoll_close(jg__poller *poller)
+{
+    struct epoll *epoll = epoll_of(poller);
+
+    jg__wakefd_close(epoll->wake);
+    jg__fd_close(epoll->fd);
+    jg__free(epoll->allocator, epoll, size_of(epoll->max_events));
+}
+
+/*
+ * Both descriptors keep their numbers, which others may know or be about to write to. A wake-up
+ * that gets lost in between is no loss: the loop is awake, and looks for work before it sleeps.
+ */
+static int epoll_reopen(jg__poller *poller)
+{
+    struct epoll *epoll = epoll_of(poller);
+    int fd, wake[2];
+    int r = open_kernel(&fd, wake);
+
+    if (r < 0)
+        return r;
+
+    /* They cannot fail: all four are open. The registration of the wake-up follows its open file.
+     */
+    (void)dup3(fd, epoll->fd, O_CLOEXEC);
+    (void)dup3(wake[0], epoll->wake[0], O_CLOEXEC);
+    jg__wakefd_close(wake);
+    jg__fd_close(fd);
+    return 0;
+}
+
+static int control(jg__poller *poller, int operation, int fd, uint32_t generation, unsigned events)
+{
+    struct epoll_event event;
+
+    event.events = (events & JG_READ ? EPOLLIN : 0u) | (events & JG_WRITE ? EPOLLOUT : 0u) |
+                   (events & JG_HANGUP ? EPOLLRDHUP : 0u);
+    event.data.u64 = (uint64_t)generation << 32 | (uint32_t)fd;
+    return epoll_ctl(epoll_of(poller)->fd, operation, fd, &event) < 0 ? -errno : 0;
+}
+
+static int epoll_add(jg__poller *poller, int fd, uint32_t generation, unsigned events)
+{
+    return control(poller, EPOLL_CTL_ADD, fd, generation, events);
+}
+
+static int epoll_modify(jg__poller *poller, int fd, uint32_t generation, unsigned events)
+{
+    return control(poller, EPOLL_CTL_MOD, fd, generation, events);
+}
+
+static int epoll_remove(jg__poller *poller, int fd)
+{
+    return control(poller, EPOLL_CTL_DEL, fd, 0, 0);
+}
+
+static void epoll_forget(jg__poller *poller, int fd)
+{
+    (void)poller;
+    (void)fd;
+}
+
+/* Milliseconds, rounded up: to wake early would be to wake again and again until it is time. */
+static int milliseconds(jg_time timeout)
+{
+    if (timeout > (jg_time)INT_MAX * JG_MILLISECOND)
+        return timeout == JG_FOREVER ? -1 : INT_MAX;
+    return (int)((timeout + JG_MILLISECOND - 1) / JG_MILLISECOND);
+}
+
+static int wait_kernel(struct epoll *epoll, int max, jg_time timeout)
+{
+    struct {
+        int64_t seconds;
+        int64_t nanoseconds;
+    } span;
+    int n;
+
+    /* epoll_wait is the cheaper call where it is exact: for no time and for ever. */
+    if (timeout > 0 && timeout != JG_FOREVER && !epoll->no_pwait2) {
+        span.seconds = timeout / JG_SECOND;
+        span.nanoseconds = timeout % JG_SECOND;
+        n = (int)syscall(SYS_epoll_pwait2, epoll->fd, epoll->raw, max, &span, NULL, (size_t)0);
+        if (n >= 0 || (errno != ENOSYS && errno != EPERM))
+            return n < 0 ? -errno : n;
+        epoll->no_pwait2 = true;
+    }
+
+    n = epoll_wait(epoll->fd, epoll->raw, max, milliseconds(timeout));
+    return n < 0 ? -errno : n;
+}
+
+/* By the low five bits EPOLLIN, EPOLLPRI, EPOLLOUT, EPOLLERR, EPOLLHUP. */
+static int translate(uint32_t raw)
+{
+    int events = 0;
+
+    if (raw & (EPOLLERR | EPOLLHUP))
+        return JG__EVENTS_ALL;
+    if (raw & EPOLLIN)
+        events |= JG_READ;
+    if (raw & EPOLLOUT)
+        events |= JG_WRITE;
+    if (raw & EPOLLRDHUP)
+        events |= JG_HANGUP;
+    return events;
+}
+
+static int epoll_wait_events(jg__poller *poller, jg__event *events, int max, jg_time timeout)
+{
+    struct epoll *epoll = epoll_of(poller);
+    int n = wait_kernel(epoll, max, timeout);
+    int stored = 0;
+
+    for (int i = 0; i < n; i++) {
+        uint64_t data = epoll->raw[i].data.u64;
+
+        if (data == WAKE)
+            continue;
+        events[stored].fd = (int)(uint32_t)data;
+        events[stored].generation = (uint32_t)(data >> 32);
+        events[stored].events = translate(epoll->raw[i].events);
+        stored++;
+    }
+    return n < 0 ? n : stored;
+}
+
+static void epoll_wake(jg__poller *poller)
+{
+    jg__wakefd_write(epoll_of(poller)->wake[1]);
+}
+
+static int epoll_fd(const jg__poller *poller)
+{
+    return ((const struct epoll *)poller)->fd;
+}
+
+const jg__poller_ops jg__epoll_ops = {
+    .name = "epoll",
+    .open = epoll_open,
+    .close = epoll_close,
+    .reopen = epoll_reopen,
+    .add = epoll_add,
+    .modify = epoll_modify,
+    .remove = epoll_remove,
+    .forget = epoll_forget,
+    .wait = epoll_wait_events,
+    .wake = epoll_wake,
+    .fd = epoll_fd,
+};
+
+#endif

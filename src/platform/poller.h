@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The contract of a backend: how the loop waits for descriptors.
+ *
+ * A backend keeps registrations: descriptor, generation, events. The generation is a number that
+ * the loop chose; every event carries that of the registration it came from, so that the loop can
+ * tell an event of a closed descriptor from one of its successor with the same number. At most one
+ * registration a descriptor; one event a descriptor and wait, with reading and writing merged.
+ *
+ * Events are level-triggered. An error or hang-up of the descriptor is reported as JG_READ |
+ * JG_WRITE | JG_HANGUP, even if only others or none were asked for: the loop masks. Errors of a
+ * registration, as opposed to its descriptor's, may come from the call that makes it or, for
+ * backends that submit changes late, as an event with a negative error; such a registration is
+ * gone.
+ *
+ * When a descriptor is closed the kernel may or may not forget it (it does not if a duplicate is
+ * left). The loop therefore treats -EBADF, -ENOENT and -EEXIST as news, not as failures.
+ *
+ * A poller is used by one thread, but for wake(). In a forked child only close and reopen are
+ * called; they must not touch what the parent still uses.
+ */
+#ifndef JG_PLATFORM_POLLER_H
+#define JG_PLATFORM_POLLER_H
+
+#include "platform/clock.h"
+
+#include <juggle/watcher.h>
+
+#define JG__EVENTS_ALL (JG_READ | JG_WRITE | JG_HANGUP)
+
+typedef struct jg__event {
+    int fd;
+    uint32_t generation;
+    int events; /* of JG_READ, JG_WRITE, JG_HANGUP; or a negative error */
+} jg__event;
+
+typedef struct jg__poller jg__poller;
+
+typedef struct jg__poller_ops {
+    const char *name;
+
+    /* It decides how virtual time passes in wait(); otherwise the loop does. */
+    bool moves_clock;
+
+    /* max_events is the most that wait() will be asked for. */
+    int (*open)(const jg_allocator *allocator, unsigned max_events, jg__clock *clock,
+                jg__poller **ret_poller);
+    void (*close)(jg__poller *poller);
+
+    /* Start again with nothing registered and fd() unchanged. On failure nothing changed. */
+    int (*reopen)(jg__poller *poller);
+
+    /* -EPERM: cannot be waited for and is always ready. -EEXIST: registered already. */
+    int (*add)(jg__poller *poller, int fd, uint32_t generation, unsigned events);
+
+    /* -ENOENT: not registered. */
+    int (*modify)(jg__poller *poller, int fd, uint32_t generation, unsigned events);
+    int (*remove)(jg__poller *poller, int fd);
+
+    /* The descriptor is about to be closed: drop what the kernel will not drop by itself. */
+    void (*forget)(jg__poller *poller, int fd);
+
+    /*
+     * Wait until something is registered as ready, wake() was called or `timeout` ns have passed
+     * (never less, but for wake(), signals and spurious returns; JG_FOREVER waits without limit).
+     * Returns how many events were stored, possibly 0; -EINTR after a signal.
+     */
+    int (*wait)(jg__poller *poller, jg__event *events, int max, jg_time timeout);
+
+    /* End the current or the next wait. Any thread; async-signal-safe; keeps errno. */
+    void (*wake)(jg__poller *poller);
+
+    /* A descriptor that is readable when wait() would return at once, or -ENOTSUP. */
+    int (*fd)(const jg__poller *poller);
+} jg__poller_ops;
+
+/* Backends start with this. */
+struct jg__poller {
+    const jg__poller_ops *ops;
+};
+
+extern const jg__poller_ops jg__epoll_ops, jg__poll_ops, jg__script_ops;
+
+/* The backends of this platform, the best first, ending with NULL. */
+extern const jg__poller_ops *const jg__poller_all[];
+
+/* The backend of that name, or $JUGGLE_BACKEND if NULL, or the best. NULL: there is none. */
+const jg__poller_ops *jg__poller_find(const char *name);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#ifdef __linux__
+#    define _GNU_SOURCE
+#endif
+
+#include "platform/reap.h"
+
+#include "platform/descriptor.h"
+
+#include <errno.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifdef __linux__
+
+#    include <sys/syscall.h>
+
+#    ifndef SYS_pidfd_open
+#        define SYS_pidfd_open 434
+#    endif
+
+int jg__process_open(int pid)
+{
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0u); /* close-on-exec by itself */
+
+    if (fd < 0)
+        return errno == EPERM ? -ENOSYS : -errno;
+    return jg__fd_tidy(fd);
+}
+
+#else
+
+int jg__process_open(int pid)
+{
+    (void)pid;
+    return -ENOSYS;
+}
+
+#endif
+
+int jg__process_ended(int pid)
+{
+    siginfo_t info;
+    int r;
+
+    info.si_pid = 0;
+    do
+        r = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT);
+    while (r < 0 && errno == EINTR);
+    if (r < 0)
+        return -errno;
+    return info.si_pid == pid;
+}
+
+int jg__process_reap(int pid, int *ret_status)
+{
+    int status;
+    pid_t r;
+
+    do
+        r = waitpid(pid, &status, WNOHANG);
+    while (r < 0 && errno == EINTR);
+    if (r < 0)
+        return -errno;
+    if (r == 0)
+        return 0;
+
+    *ret_status = status;
+    return 1;
+}

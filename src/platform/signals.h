@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Signals of the process, handed to the loops that want them.
+ *
+ * Each loop has a port. A signal handler marks the signal in every port that watches it and wakes
+ * that port's poller; it does nothing else. The list of ports is walked by handlers in any thread,
+ * so a port that leaves it waits until no handler is running.
+ */
+#ifndef JG_PLATFORM_SIGNALS_H
+#define JG_PLATFORM_SIGNALS_H
+
+#include "platform/poller.h"
+
+#define JG__SIGNAL_MAX 64
+
+typedef struct jg__sigport {
+    struct jg__sigport *next;
+    jg__poller *poller;
+    uint64_t watched; /* bit signo - 1 */
+    uint64_t pending;
+} jg__sigport;
+
+static inline uint64_t jg__signal_bit(int signo)
+{
+    return (uint64_t)1 << (signo - 1);
+}
+
+/* Put a port on the list, or take it off. Neither can fail. */
+void jg__sigport_open(jg__sigport *port, jg__poller *poller);
+void jg__sigport_close(jg__sigport *port);
+
+/*
+ * Have a signal handled, once more or once less; the last release restores what was there before.
+ * Returns 0, or -EINVAL for what is no signal or cannot be caught.
+ */
+int jg__signal_retain(int signo);
+void jg__signal_release(int signo);
+
+/* In a forked child: no signal of the child may wake a loop of the parent. */
+void jg__signals_forked(void);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#define _POSIX_C_SOURCE 200809L
+
+#include "platform/thread.h"
+
+#include "platform/signals.h"
+
+unsigned jg__fork_count;
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int watch_error;
+
+static void in_child(void)
+{
+    jg__fork_count++;
+    jg__signals_forked();
+}
+
+static void watch(void)
+{
+    watch_error = -pthread_atfork(NULL, NULL, in_child);
+}
+
+int jg__fork_watch(void)
+{
+    pthread_once(&once, watch);
+    return watch_error;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Which thread and which process this is, cheaply enough to ask in every call.
+ */
+#ifndef JG_PLATFORM_THREAD_H
+#define JG_PLATFORM_THREAD_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+/* A number that no two living threads share: the thread pointer, in one instruction. */
+static inline uintptr_t jg__thread_self(void)
+{
+#if defined(__x86_64__) && defined(__linux__) && !defined(__ILP32__)
+    uintptr_t self;
+
+    __asm__("mov %%fs:0, %0" : "=r"(self));
+    return self;
+#elif defined(__aarch64__) && defined(__linux__)
+    uintptr_t self;
+
+    __asm__("mrs %0, tpidr_el0" : "=r"(self));
+    return self;
+#else
+    return (uintptr_t)pthread_self();
+#endif
+}
+
+/* How many forks lie between this process and the one that called jg__fork_watch first. */
+extern unsigned jg__fork_count;
+
+/* Count forks from now on. Returns 0 or -ENOMEM. Any thread. */
+int jg__fork_watch(void);
+
+#endif
