@@ -18,6 +18,9 @@ static void set(jg_loop *loop, jg_timer *timer, jg_time deadline, jg_time interv
     jg__check_thread(loop);
     if (timer->handle.loop) {
         jg__check(timer->handle.loop == loop, "the timer is started on another loop");
+        timer->interval = interval;
+        if (jg__wheel_extend(&loop->wheel, timer, deadline))
+            return;
         jg__wheel_remove(&loop->wheel, timer);
     } else {
         jg__handle_start(loop, &timer->handle);
@@ -70,15 +73,17 @@ static jg_time next_on_grid(const jg_timer *timer, jg_time now)
 
 void jg__timers_run(jg_loop *loop)
 {
-    while (!jg__list_empty(&loop->due)) {
-        jg_timer *timer = jg__container_of(jg__list_pop(&loop->due), jg_timer, link);
+    do {
+        while (!jg__list_empty(&loop->due)) {
+            jg_timer *timer = jg__container_of(jg__list_pop(&loop->due), jg_timer, link);
 
-        if (timer->interval > 0) {
-            timer->deadline = next_on_grid(timer, jg_loop_time(loop));
-            jg__wheel_insert(&loop->wheel, timer);
-        } else {
-            jg__handle_stop(&timer->handle);
+            if (timer->interval > 0) {
+                timer->deadline = next_on_grid(timer, loop->wheel.horizon);
+                jg__wheel_insert(&loop->wheel, timer);
+            } else {
+                jg__handle_stop(&timer->handle);
+            }
+            timer->fn(timer->arg);
         }
-        timer->fn(timer->arg);
-    }
+    } while (jg__wheel_take(&loop->wheel, &loop->due));
 }

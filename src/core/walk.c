@@ -19,13 +19,15 @@ static void show(const struct walk *walk, enum kind kind, void *object, const vo
 {
     static const char *const names[] = {"call", "timer", "watcher", "wake", "signal", "child"};
 
+    const bool numbered = kind != CALL && kind != TIMER && kind != WAKE;
+
     if (handle && handle->flags & JG__HIDDEN)
         return;
 
     walk->fn(walk->arg, &(jg_started){.kind = names[kind],
                                       .object = object,
                                       .arg = arg,
-                                      .number = handle ? handle->number : -1,
+                                      .number = numbered ? handle->number : -1,
                                       .ref = !handle || !(handle->flags & JG__UNREF)});
     if (!walk->stop)
         return;

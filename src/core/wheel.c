@@ -3,6 +3,8 @@
 
 #include "base/list.h"
 
+#define FEW 16
+
 static jg_timer *timer_of(jg_link *link)
 {
     return jg__container_of(link, jg_timer, link);
@@ -11,7 +13,9 @@ static jg_timer *timer_of(jg_link *link)
 void jg__wheel_init(jg__wheel *wheel, jg_time now)
 {
     wheel->now = now;
+    wheel->horizon = now;
     wheel->levels = 0;
+    wheel->sequence = 0;
     jg__list_init(&wheel->overdue);
     for (unsigned level = 0; level < JG__WHEEL_LEVELS; level++) {
         wheel->occupied[level] = 0;
@@ -20,28 +24,47 @@ void jg__wheel_init(jg__wheel *wheel, jg_time now)
     }
 }
 
-void jg__wheel_insert(jg__wheel *wheel, jg_timer *timer)
+/* Put a timer into the slot where its deadline belongs, which lies after `now`. */
+static void place(jg__wheel *wheel, jg_timer *timer)
 {
     const uint64_t deadline = (uint64_t)timer->deadline;
-    uint64_t difference, bit;
-    unsigned level, index;
-    struct jg__slot *slot;
+    const uint64_t difference = deadline ^ (uint64_t)wheel->now;
+    unsigned level = (63 - (unsigned)__builtin_clzll(difference | 1)) / JG__WHEEL_BITS;
+    unsigned index = (deadline >> (level * JG__WHEEL_BITS)) % JG__WHEEL_SLOTS;
+    struct jg__slot *slot = &wheel->slots[level][index];
+    uint64_t bit = (uint64_t)1 << index;
 
-    if (timer->deadline < wheel->now) {
-        jg__list_append(&wheel->overdue, &timer->link);
-        return;
-    }
-
-    difference = deadline ^ (uint64_t)wheel->now;
-    level = (63 - (unsigned)__builtin_clzll(difference | 1)) / JG__WHEEL_BITS;
-    index = (deadline >> (level * JG__WHEEL_BITS)) % JG__WHEEL_SLOTS;
-    slot = &wheel->slots[level][index];
-    bit = (uint64_t)1 << index;
     if (!(wheel->occupied[level] & bit) || timer->deadline < slot->earliest)
         slot->earliest = timer->deadline;
     wheel->occupied[level] |= bit;
     wheel->levels |= 1u << level;
     jg__list_append(&slot->timers, &timer->link);
+}
+
+/* The number of a timer's handle is free for this. */
+static void number(jg__wheel *wheel, jg_timer *timer)
+{
+    timer->handle.number = (int)wheel->sequence++;
+}
+
+void jg__wheel_insert(jg__wheel *wheel, jg_timer *timer)
+{
+    number(wheel, timer);
+    if (timer->deadline <= wheel->horizon)
+        jg__list_append(&wheel->overdue, &timer->link);
+    else
+        place(wheel, timer);
+}
+
+bool jg__wheel_extend(jg__wheel *wheel, jg_timer *timer, jg_time deadline)
+{
+    /* One that is not later than the horizon may be on its way out. */
+    if (timer->deadline <= wheel->horizon || deadline < timer->deadline)
+        return false;
+
+    timer->deadline = deadline;
+    number(wheel, timer);
+    return true;
 }
 
 static void mark_empty(jg__wheel *wheel, unsigned level, unsigned index)
@@ -73,7 +96,7 @@ jg_time jg__wheel_next(const jg__wheel *wheel)
     unsigned level, index;
 
     if (!jg__list_empty(&wheel->overdue))
-        return wheel->now;
+        return wheel->horizon;
     if (!wheel->levels)
         return JG_FOREVER;
 
@@ -82,13 +105,21 @@ jg_time jg__wheel_next(const jg__wheel *wheel)
     return wheel->slots[level][index].earliest;
 }
 
-/* Merge two sorted chains that end with NULL; of equal deadlines those of `a` come first. */
+/* Whether `a` fires before `b`. Numbers wrap, but not within the deadlines set at one time. */
+static bool is_before(const jg_timer *a, const jg_timer *b)
+{
+    if (a->deadline != b->deadline)
+        return a->deadline < b->deadline;
+    return (int32_t)((uint32_t)a->handle.number - (uint32_t)b->handle.number) < 0;
+}
+
+/* Merge two sorted chains that end with NULL. */
 static jg_link *merge(jg_link *a, jg_link *b)
 {
     jg_link first, *last = &first;
 
     while (a && b) {
-        jg_link **lesser = timer_of(b)->deadline < timer_of(a)->deadline ? &b : &a;
+        jg_link **lesser = is_before(timer_of(b), timer_of(a)) ? &b : &a;
 
         last->next = *lesser;
         last = *lesser;
@@ -98,7 +129,7 @@ static jg_link *merge(jg_link *a, jg_link *b)
     return first.next;
 }
 
-/* Sort a list by deadline, stably, in O(n log n): runs[i] is a sorted chain of 2^i links. */
+/* Sort a list in O(n log n): runs[i] is a sorted chain of 2^i links. */
 static void sort(jg_link *list)
 {
     jg_link *runs[64] = {NULL};
@@ -127,44 +158,109 @@ static void sort(jg_link *list)
     }
 }
 
+/* Whether a list has so few timers that sorting them is cheaper than moving them down. */
+static bool is_short(const jg_link *list)
+{
+    const jg_link *link = list->next;
+
+    for (unsigned n = 0; n < FEW; n++) {
+        if (link == list)
+            return true;
+        link = link->next;
+    }
+    return false;
+}
+
+/* Put one timer into a sorted list, looking from its end. */
+static void insert_sorted(jg_link *list, jg_link *link)
+{
+    jg_link *before = list->prev;
+
+    while (before != list && is_before(timer_of(link), timer_of(before)))
+        before = before->prev;
+    link->prev = before;
+    link->next = before->next;
+    before->next->prev = link;
+    before->next = link;
+}
+
+/*
+ * Move the timers of a slot that ends with `last`, all before the horizon, to `due`, in order. What
+ * was extended beyond the slot goes where it belongs now.
+ */
+static void take_slot(jg__wheel *wheel, jg_link *timers, bool few, jg_time last, jg_link *due)
+{
+    jg_link taken;
+    bool sorted = true;
+
+    jg__list_init(&taken);
+    while (!jg__list_empty(timers)) {
+        jg_link *link = jg__list_pop(timers);
+
+        if (timer_of(link)->deadline > last) {
+            place(wheel, timer_of(link));
+        } else if (few) {
+            insert_sorted(&taken, link);
+        } else {
+            if (!jg__list_empty(&taken))
+                sorted &= is_before(timer_of(taken.prev), timer_of(link));
+            jg__list_append(&taken, link);
+        }
+    }
+    if (!sorted)
+        sort(&taken);
+    jg__list_splice(due, &taken);
+}
+
 /* Time enters a slot of a higher level: all of it belongs on lower ones now. */
 static void move_down(jg__wheel *wheel, jg_link *timers)
 {
     while (!jg__list_empty(timers))
-        jg__wheel_insert(wheel, timer_of(jg__list_pop(timers)));
+        place(wheel, timer_of(jg__list_pop(timers)));
 }
 
-void jg__wheel_advance(jg__wheel *wheel, jg_time now, jg_link *due)
+bool jg__wheel_take(jg__wheel *wheel, jg_link *due)
 {
-    if (!jg__list_empty(&wheel->overdue)) {
-        sort(&wheel->overdue);
-        jg__list_splice(due, &wheel->overdue);
-    }
-
     while (wheel->levels) {
         unsigned level = (unsigned)__builtin_ctz(wheel->levels);
         unsigned index = (unsigned)__builtin_ctzll(wheel->occupied[level]);
         unsigned shift = level * JG__WHEEL_BITS;
         uint64_t block = (uint64_t)wheel->now >> shift & ~(uint64_t)(JG__WHEEL_SLOTS - 1);
-        jg_time start = (jg_time)((block | index) << shift);
+        uint64_t start = (block | index) << shift;
+        uint64_t last = start + (((uint64_t)1 << shift) - 1);
         jg_link timers;
+        bool few;
 
-        if (start > now)
+        if (start > (uint64_t)wheel->horizon)
             break;
 
         jg__list_init(&timers);
         jg__list_splice(&timers, &wheel->slots[level][index].timers);
         mark_empty(wheel, level, index);
-        wheel->now = start;
-        if (level == 0)
-            jg__list_splice(due, &timers);
-        else
-            move_down(wheel, &timers);
+        wheel->now = (jg_time)start;
+        few = is_short(&timers);
+        if (level == 0 || (few && last <= (uint64_t)wheel->horizon)) {
+            take_slot(wheel, &timers, few, (jg_time)last, due);
+            return true;
+        }
+        move_down(wheel, &timers);
     }
 
-    /* Nothing that is left lies before `now`, so it has not changed its level or slot. */
-    if (now > wheel->now)
-        wheel->now = now;
+    /* Nothing that is left lies before the horizon: in the same slots, seen from there. */
+    wheel->now = wheel->horizon;
+    return false;
+}
+
+void jg__wheel_advance(jg__wheel *wheel, jg_time now, jg_link *due)
+{
+    if (now > wheel->horizon)
+        wheel->horizon = now;
+    if (!jg__list_empty(&wheel->overdue)) {
+        sort(&wheel->overdue);
+        jg__list_splice(due, &wheel->overdue);
+    } else {
+        (void)jg__wheel_take(wheel, due); /* there may be none */
+    }
 }
 
 static void each(jg_link *list, void (*fn)(void *arg, jg_timer *timer), void *arg)

@@ -12,14 +12,17 @@
  *     now       … 000101 101010 111000
  *                        ^^^^^^ first difference
  *
- * Equal deadlines fire in the order they were set: they always share a slot, since the slot depends
- * on deadline and time alone, and moving a slot down keeps its order.
+ * Inserting and removing write a few words and cannot fail. Moving a deadline later writes the timer
+ * alone: it stays in its slot and is put where it belongs when time gets there. Each slot knows a
+ * lower bound of its deadlines, exact unless its earliest timer was removed or extended; that is
+ * when the loop has to wake for it. A wake-up for nothing moves the slot down, and no more.
  *
- * Inserting and removing write a few words and cannot fail. Each slot also knows a lower bound of
- * its deadlines, exact unless its earliest timer was removed; that is when the loop has to wake for
- * it. A wake-up for a removed timer moves the slot down and costs no more than that.
+ * Equal deadlines fire in the order they were set, of which each timer keeps the number.
  *
- * Deadlines before the wheel's time are kept aside and sorted when they are taken.
+ * What is due is taken in portions, so that its callbacks run while it is in the cache. `horizon` is
+ * the time up to which timers are being taken. `now` runs after it and catches up when all are. A
+ * deadline set at or before the horizon is overdue: it is kept aside until the next time, and sorted
+ * then.
  */
 #ifndef JG_CORE_WHEEL_H
 #define JG_CORE_WHEEL_H
@@ -36,8 +39,9 @@ struct jg__slot {
 };
 
 typedef struct jg__wheel {
-    jg_time now;
+    jg_time now, horizon;
     uint32_t levels;                     /* bit: level in use */
+    uint32_t sequence;                   /* how many deadlines were set */
     uint64_t occupied[JG__WHEEL_LEVELS]; /* bit: slot in use */
     jg_link overdue;
     struct jg__slot slots[JG__WHEEL_LEVELS][JG__WHEEL_SLOTS];
@@ -48,14 +52,23 @@ void jg__wheel_init(jg__wheel *wheel, jg_time now);
 /* Put in a timer that is not linked, by its deadline. */
 void jg__wheel_insert(jg__wheel *wheel, jg_timer *timer);
 
+/*
+ * Move the deadline of a timer that is in the wheel. False, and nothing done, if that takes removing
+ * and inserting it.
+ */
+bool jg__wheel_extend(jg__wheel *wheel, jg_timer *timer, jg_time deadline);
+
 /* Take out a timer that is in the wheel, or in a list that came from it. */
 void jg__wheel_remove(jg__wheel *wheel, jg_timer *timer);
 
-/* No timer fires before this time; JG_FOREVER if there is none. */
+/* No timer fires before this time; JG_FOREVER if there is none. Not while portions are left. */
 jg_time jg__wheel_next(const jg__wheel *wheel);
 
-/* Move time forward to `now`, and what is due by then to the end of `due`, in order. */
+/* Move the horizon forward to `now`. The first portion of what is due goes to the end of `due`. */
 void jg__wheel_advance(jg__wheel *wheel, jg_time now, jg_link *due);
+
+/* Append the next portion of what is due, in order. False if there is none. */
+bool jg__wheel_take(jg__wheel *wheel, jg_link *due);
 
 /* Call fn on every timer in the wheel; it may remove that one. */
 void jg__wheel_each(jg__wheel *wheel, void (*fn)(void *arg, jg_timer *timer), void *arg);
