@@ -167,12 +167,13 @@ JG_API jg_time jg_loop_prepare(jg_loop *loop);
  * A descriptor that is readable when the kernel has something for this loop, to be watched for
  * reading by another loop; see jg_loop_prepare. Timers do not make it readable.
  *
- * Returns   the descriptor, or -ENOTSUP with a backend that has none (poll, script).
+ * Returns   the descriptor; -ENOTSUP with a backend that has none (poll, script); the first time,
+ *           -EMFILE, -ENFILE, -ENOMEM.
  * Owns      nothing: the loop's, neither read nor close it. The number stays the same.
  * Thread    loop.
  * Suspends  no.
  */
-JG_API int jg_loop_fd(const jg_loop *loop);
+JG_API int jg_loop_fd(jg_loop *loop);
 
 /**
  * Make the calling thread the loop's: for a loop made by one thread and run by another. The loop

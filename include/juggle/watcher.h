@@ -25,6 +25,7 @@ typedef void (*jg_watcher_fn)(void *arg, int events);
 typedef struct jg_watcher {
     jg_handle handle;
     struct jg_watcher *next;
+    uint32_t generation;
     jg_watcher_fn fn;
     void *arg;
 } jg_watcher;
@@ -67,7 +68,8 @@ JG_API void jg_watcher_stop(jg_watcher *watcher);
  * Stop a watcher and close its descriptor: cheaper than the two apart, as the kernel forgets a
  * closed descriptor by itself. Other watchers of the descriptor get -EBADF.
  *
- * Returns   0; -EINVAL if it is not started; an error of close(2), with the descriptor closed.
+ * Returns   0; -EINVAL if it is not started; -EBADF, with nothing closed, if the descriptor was
+ *           closed before; another error of close(2), with the descriptor closed.
  * Owns      the descriptor, from now on.
  * Thread    loop.
  * Suspends  no.

@@ -4,8 +4,8 @@
  *
  * Where there are process descriptors, a hidden watcher waits for one. Elsewhere a hidden signal
  * watcher, shared by the children of the loop, asks after each of them at every SIGCHLD, because
- * signals of a kind merge. Either way the child's call is queued, and the process is reaped when
- * that runs: a child that is stopped before has lost nothing.
+ * signals of a kind merge; it queues a call for those that ended. A process is reaped just before
+ * its callback: a child that is stopped until then has lost nothing.
  */
 #include "core/loop.h"
 
@@ -34,17 +34,15 @@ bool jg__child_owns(const jg_call *call)
 
 static void on_descriptor(void *arg, int events)
 {
-    jg_child *child = arg;
-
     (void)events;
-    jg__loop_queue(child->handle.loop, &child->call);
+    run(arg);
 }
 
-static void ask(jg_child *child)
+/* Queue the call of a child that ended. Gone is as good: the call finds that somebody reaped it. */
+static void ask(jg_child *child, jg_link *queue)
 {
-    /* Gone is as good as ended: the call finds out that somebody else reaped it. */
-    if (jg__process_ended(child->handle.number) != 0)
-        jg__loop_queue(child->handle.loop, &child->call);
+    if (!jg__linked(&child->call.link) && jg__process_ended(child->handle.number) != 0)
+        jg__list_append(queue, &child->call.link);
 }
 
 static void on_signal(void *arg, int signo)
@@ -53,7 +51,7 @@ static void on_signal(void *arg, int signo)
 
     (void)signo;
     for (jg_link *link = loop->children.next; link != &loop->children; link = link->next)
-        ask(jg__container_of(link, jg_child, link));
+        ask(jg__container_of(link, jg_child, link), &loop->batch); /* this very turn */
 }
 
 void jg_child_init(jg_child *child, jg_child_fn fn, void *arg)
@@ -116,7 +114,7 @@ int jg_child_start(jg_loop *loop, jg_child *child, int pid)
     jg__handle_start(loop, &child->handle);
     jg__list_append(&loop->children, &child->link);
     if (!jg_handle_started(&child->watcher.handle))
-        ask(child);
+        ask(child, &loop->ready);
     return 0;
 }
 

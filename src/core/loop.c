@@ -147,7 +147,7 @@ static jg_time prepare(jg_loop *loop, jg_time limit)
     int r;
 
     if (loop->rebuild) {
-        r = jg__watchers_rebuild(loop);
+        r = jg__watchers_rebuild(loop, false);
         loop->rebuild = false;
         if (r < 0)
             jg__loop_error(loop, r, "cannot renew the poller to forget closed descriptors");
@@ -203,33 +203,31 @@ static void collect(jg_loop *loop)
         jg__wheel_advance(&loop->wheel, jg_loop_time(loop), &loop->due);
 }
 
-/* Step 4. */
-static void run(jg_loop *loop, int events)
+/* Step 4. Returns whether anything was called. */
+static bool run(jg_loop *loop, int events)
 {
+    bool called = !jg__list_empty(&loop->batch);
+
     while (!jg__list_empty(&loop->batch)) {
         jg_call *call = jg__container_of(jg__list_pop(&loop->batch), jg_call, link);
 
         call->fn(call->arg);
     }
     if (events > 0 || loop->changed_count > 0 || loop->always_count > 0)
-        jg__watchers_dispatch(loop, events);
-    jg__timers_run(loop);
+        called |= jg__watchers_dispatch(loop, events);
+    return jg__timers_run(loop) || called;
 }
 
-/* One turn. Returns 1 if it ran something, 0 if not, or an error. */
+/* One turn. Returns 1 if it called anything, 0 if not, or an error. */
 static int turn(jg_loop *loop, jg_time limit)
 {
-    bool busy;
     int n = wait_for_events(loop, prepare(loop, limit));
 
     if (n < 0)
         return n;
 
     collect(loop);
-    busy = n > 0 || !jg__list_empty(&loop->batch) || !jg__list_empty(&loop->due) ||
-           loop->changed_count > 0 || jg__watchers_busy(loop);
-    run(loop, n);
-    return busy;
+    return run(loop, n);
 }
 
 static int enter(jg_loop *loop)
@@ -305,8 +303,9 @@ jg_time jg_loop_prepare(jg_loop *loop)
     return prepare(loop, JG_FOREVER);
 }
 
-int jg_loop_fd(const jg_loop *loop)
+int jg_loop_fd(jg_loop *loop)
 {
+    jg__check_thread(loop);
     return loop->poller->ops->fd(loop->poller);
 }
 
@@ -333,7 +332,7 @@ int jg_loop_fork(jg_loop *loop)
     if (loop->running)
         return -EBUSY;
 
-    r = jg__watchers_rebuild(loop);
+    r = jg__watchers_rebuild(loop, true);
     if (r < 0)
         return r;
 

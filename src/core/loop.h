@@ -116,8 +116,8 @@ static inline void jg__loop_queue(jg_loop *loop, jg_call *call)
 
 void jg__loop_error(jg_loop *loop, int error, const char *what);
 
-/* timer.c: run the timers in `due`, that is, those of this turn. */
-void jg__timers_run(jg_loop *loop);
+/* timer.c: run the timers of this turn. Returns whether there were any. */
+bool jg__timers_run(jg_loop *loop);
 
 /* watcher.c */
 int jg__watchers_init(jg_loop *loop, unsigned max_events);
@@ -130,11 +130,14 @@ bool jg__watchers_flush(jg_loop *loop);
 /* Whether a watched descriptor that is always ready is wanted. */
 bool jg__watchers_busy(const jg_loop *loop);
 
-/* Run the watchers that failed, those for the first n of loop->events, and those always ready. */
-void jg__watchers_dispatch(jg_loop *loop, int n);
+/*
+ * Run the watchers that failed, those for the first n of loop->events, and those always ready.
+ * Returns whether there were any.
+ */
+bool jg__watchers_dispatch(jg_loop *loop, int n);
 
 /* Make the kernel's side anew. Returns 0 or -errno, then with the old side still there. */
-int jg__watchers_rebuild(jg_loop *loop);
+int jg__watchers_rebuild(jg_loop *loop, bool forked);
 
 /* wake.c: whether anything was sent; and queue it. */
 static inline bool jg__inbox_full(jg_loop *loop)

@@ -71,8 +71,10 @@ static jg_time next_on_grid(const jg_timer *timer, jg_time now)
     return jg__time_add(now - (now - timer->deadline) % timer->interval, timer->interval);
 }
 
-void jg__timers_run(jg_loop *loop)
+bool jg__timers_run(jg_loop *loop)
 {
+    bool called = false;
+
     do {
         while (!jg__list_empty(&loop->due)) {
             jg_timer *timer = jg__container_of(jg__list_pop(&loop->due), jg_timer, link);
@@ -83,7 +85,9 @@ void jg__timers_run(jg_loop *loop)
             } else {
                 jg__handle_stop(&timer->handle);
             }
+            called = true;
             timer->fn(timer->arg);
         }
     } while (jg__wheel_take(&loop->wheel, &loop->due));
+    return called;
 }

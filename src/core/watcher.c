@@ -11,7 +11,8 @@
  * generation than the descriptor's is dropped. It is harmless if the registration changed since the
  * wait. Otherwise the kernel kept a registration that nothing can reach any more: its descriptor
  * was closed while a duplicate lives on, in a child process, say. Then the poller starts again with
- * what is really wanted, for such a descriptor could keep the loop awake for ever.
+ * what is really wanted, for such a descriptor could keep the loop awake for ever. A watcher, too,
+ * has a generation: it is not told of events that are older than itself.
  */
 #include "core/loop.h"
 
@@ -144,7 +145,7 @@ static void unregistered(jg_loop *loop, jg__descriptor *descriptor)
 }
 
 /*
- * Make a new registration of what is now behind `fd`. If that is not what was registered, the
+ * Register what is now behind `fd`, or see that it is. If it is not what was registered, the
  * watchers there are have lost theirs.
  */
 static int register_now(jg_loop *loop, int fd, unsigned wanted)
@@ -152,37 +153,35 @@ static int register_now(jg_loop *loop, int fd, unsigned wanted)
     jg__descriptor *descriptor = &loop->descriptors[fd];
     const jg__poller_ops *ops = loop->poller->ops;
     uint32_t generation = loop->generation + 1;
-    bool same = false;
     int r = -ENOENT;
 
     if (descriptor->flags & REGISTERED) {
-        r = ops->modify(loop->poller, fd, generation, wanted);
-        same = r == 0;
+        r = ops->modify(loop->poller, fd, descriptor->generation, wanted);
+        if (r == 0)
+            goto known;
     }
     if (r == -ENOENT)
         r = ops->add(loop->poller, fd, generation, wanted);
     if (r == -EEXIST)
         r = ops->modify(loop->poller, fd, generation, wanted);
+    if (r == -EPERM && descriptor->flags & ALWAYS)
+        return 0;
     if (r < 0 && r != -EPERM)
         return r;
 
-    if (r == -EPERM)
-        same = descriptor->flags & ALWAYS;
-    if (!same && descriptor->watchers)
+    unregistered(loop, descriptor);
+    if (descriptor->watchers)
         fail(loop, descriptor, fd, -EBADF);
-    if (r == 0) {
-        forget_always(loop, descriptor, fd);
-        descriptor->flags |= REGISTERED;
-        descriptor->known = (uint8_t)wanted;
-    } else {
-        descriptor->flags &= (uint8_t)~REGISTERED;
-        descriptor->known = 0;
-        if (!(descriptor->flags & ALWAYS)) {
-            descriptor->flags |= ALWAYS;
-            loop->always[loop->always_count++] = fd;
-        }
+    if (r == -EPERM) {
+        descriptor->flags |= ALWAYS;
+        loop->always[loop->always_count++] = fd;
+        return 0;
     }
-    descriptor->generation = ++loop->generation;
+    forget_always(loop, descriptor, fd);
+    descriptor->flags |= REGISTERED;
+
+known:
+    descriptor->known = (uint8_t)wanted;
     return 0;
 }
 
@@ -201,7 +200,10 @@ int jg_watcher_start(jg_loop *loop, jg_watcher *watcher, int fd, unsigned events
     if (jg__loop_forked(loop))
         return JG_EFORKED;
 
-    r = reserve(loop, fd);
+    /* A great number is a descriptor before it is a reason for a great table. */
+    r = fd < loop->reach ? 0 : loop->poller->ops->modify(loop->poller, fd, 0, 0);
+    if (r != -EBADF)
+        r = reserve(loop, fd);
     if (r < 0)
         return r;
 
@@ -212,6 +214,7 @@ int jg_watcher_start(jg_loop *loop, jg_watcher *watcher, int fd, unsigned events
     watcher->handle.number = fd;
     watcher->handle.events = (uint16_t)events;
     watcher->handle.flags &= (uint16_t)~JG__FAILED;
+    watcher->generation = ++loop->generation;
     watcher->next = NULL;
     for (place = &loop->descriptors[fd].watchers; *place; place = &(*place)->next)
         ;
@@ -273,6 +276,10 @@ int jg_watcher_close(jg_watcher *watcher)
         return -EINVAL;
 
     jg__check_thread(loop);
+    if (watcher->handle.flags & JG__FAILED) {
+        jg_watcher_stop(watcher);
+        return -EBADF;
+    }
     detach(loop, watcher);
     descriptor = &loop->descriptors[fd];
     if (!jg__loop_forked(loop) && descriptor->flags & REGISTERED)
@@ -343,10 +350,15 @@ bool jg__watchers_busy(const jg_loop *loop)
     return false;
 }
 
-/* Whether a descriptor was registered anew, or removed, since the loop last waited. */
-static bool is_news(const jg_loop *loop, const jg__descriptor *descriptor)
+/*
+ * Whether a generation was given out since the loop last waited. Generations wrap: it lies between
+ * the first and the last of that time, however old the others are.
+ */
+static bool is_news(const jg_loop *loop, uint32_t generation)
 {
-    return (int32_t)(descriptor->generation - loop->generation_at_wait) > 0;
+    uint32_t first = loop->generation_at_wait + 1;
+
+    return generation - first < loop->generation - loop->generation_at_wait;
 }
 
 /* Stop the failed watchers of a descriptor and tell them. */
@@ -369,74 +381,76 @@ static void tell_failed(jg_loop *loop, int fd)
     }
 }
 
-static void dispatch(jg_loop *loop, int fd, int events)
+/* Returns whether anybody was called. */
+static bool dispatch(jg_loop *loop, int fd, int events)
 {
-    const uint32_t generation = loop->descriptors[fd].generation;
+    bool called = false;
 
     for (jg_watcher *w = loop->descriptors[fd].watchers; w; w = loop->cursor) {
         int got = events & w->handle.events;
 
         loop->cursor = w->next;
-        if (got && !(w->handle.flags & JG__FAILED))
+        if (got && !(w->handle.flags & JG__FAILED) && !is_news(loop, w->generation)) {
+            called = true;
             w->fn(w->arg, got);
-
-        /* The callback added a watcher or closed the descriptor: the next wait knows better. */
-        if (loop->cursor && loop->descriptors[fd].generation != generation)
-            break;
+        }
     }
     loop->cursor = NULL;
+    return called;
 }
 
-static void dispatch_event(jg_loop *loop, const jg__event *event)
+static bool dispatch_event(jg_loop *loop, const jg__event *event)
 {
     jg__descriptor *descriptor = &loop->descriptors[event->fd];
 
     if (descriptor->generation != event->generation) {
-        if (!is_news(loop, descriptor))
+        if (!is_news(loop, descriptor->generation))
             loop->rebuild = true;
-        return;
+        return false;
     }
 
     if (event->events < 0) {
         unregistered(loop, descriptor);
         fail(loop, descriptor, event->fd, event->events);
         tell_failed(loop, event->fd);
-    } else if (descriptor->known) {
-        dispatch(loop, event->fd, event->events);
-    } else {
-        /* An error or hang-up that nobody wants yet would be reported for ever. */
-        (void)loop->poller->ops->remove(loop->poller, event->fd); /* it was registered */
-        unregistered(loop, descriptor);
+        return true;
     }
+    if (descriptor->known)
+        return dispatch(loop, event->fd, event->events);
+
+    /* An error or hang-up that nobody wants yet would be reported for ever. */
+    (void)loop->poller->ops->remove(loop->poller, event->fd); /* it was registered */
+    unregistered(loop, descriptor);
+    return false;
 }
 
-void jg__watchers_dispatch(jg_loop *loop, int n)
+bool jg__watchers_dispatch(jg_loop *loop, int n)
 {
+    bool called = false;
     const int failed = loop->changed_count, always = loop->always_count;
 
     for (int i = 0; i < failed; i++) {
         int fd = loop->changed[i];
 
-        if (loop->descriptors[fd].flags & FAILING)
+        if (loop->descriptors[fd].flags & FAILING) {
             tell_failed(loop, fd);
+            called = true;
+        }
     }
 
     for (int i = 0; i < n; i++)
-        dispatch_event(loop, &loop->events[i]);
+        called |= dispatch_event(loop, &loop->events[i]);
 
     /* If a callback takes one off this list, another may miss its turn; it gets the next. */
-    for (int i = 0; i < always && i < loop->always_count; i++) {
-        int fd = loop->always[i];
-
-        if (!is_news(loop, &loop->descriptors[fd]))
-            dispatch(loop, fd, JG_READ | JG_WRITE);
-    }
+    for (int i = 0; i < always && i < loop->always_count; i++)
+        called |= dispatch(loop, loop->always[i], JG_READ | JG_WRITE);
+    return called;
 }
 
-int jg__watchers_rebuild(jg_loop *loop)
+int jg__watchers_rebuild(jg_loop *loop, bool forked)
 {
     const jg__poller_ops *ops = loop->poller->ops;
-    int r = ops->reopen(loop->poller);
+    int r = ops->reopen(loop->poller, forked);
 
     if (r < 0)
         return r;

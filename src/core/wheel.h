@@ -12,17 +12,17 @@
  *     now       … 000101 101010 111000
  *                        ^^^^^^ first difference
  *
- * Inserting and removing write a few words and cannot fail. Moving a deadline later writes the timer
- * alone: it stays in its slot and is put where it belongs when time gets there. Each slot knows a
- * lower bound of its deadlines, exact unless its earliest timer was removed or extended; that is
- * when the loop has to wake for it. A wake-up for nothing moves the slot down, and no more.
+ * Inserting and removing write a few words and cannot fail. Moving a deadline later writes the
+ * timer alone: it stays in its slot and is put where it belongs when time gets there. Each slot
+ * knows a lower bound of its deadlines, exact unless its earliest timer was removed or extended;
+ * that is when the loop has to wake for it. A wake-up for nothing moves the slot down, and no more.
  *
  * Equal deadlines fire in the order they were set, of which each timer keeps the number.
  *
- * What is due is taken in portions, so that its callbacks run while it is in the cache. `horizon` is
- * the time up to which timers are being taken. `now` runs after it and catches up when all are. A
- * deadline set at or before the horizon is overdue: it is kept aside until the next time, and sorted
- * then.
+ * What is due is taken in portions, so that its callbacks run while it is in the cache. `horizon`
+ * is the time up to which timers are being taken. `now` runs after it and catches up when all are.
+ * A deadline set at or before the horizon is overdue: it is kept aside until the next time, and
+ * sorted then.
  */
 #ifndef JG_CORE_WHEEL_H
 #define JG_CORE_WHEEL_H
@@ -53,8 +53,8 @@ void jg__wheel_init(jg__wheel *wheel, jg_time now);
 void jg__wheel_insert(jg__wheel *wheel, jg_timer *timer);
 
 /*
- * Move the deadline of a timer that is in the wheel. False, and nothing done, if that takes removing
- * and inserting it.
+ * Move the deadline of a timer that is in the wheel. False, and nothing done, if that takes
+ * removing and inserting it.
  */
 bool jg__wheel_extend(jg__wheel *wheel, jg_timer *timer, jg_time deadline);
 

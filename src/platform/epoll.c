@@ -5,6 +5,9 @@
  * The data of an epoll event are descriptor and generation. The wake-up is an eventfd that is
  * registered edge-triggered and never read: each write to it is an edge, and its counter does not
  * overflow in the life of the universe.
+ *
+ * Other loops do not watch the epoll instance itself, which reopen() replaces, but another one in
+ * front of it, made when it is asked for.
  */
 #ifdef __linux__
 
@@ -31,6 +34,7 @@
 struct epoll {
     jg__poller poller;
     int fd;
+    int front; /* -1: nobody asked */
     int wake[2];
     bool no_pwait2; /* the kernel is older than 5.11, or a filter forbids it */
     unsigned max_events;
@@ -90,6 +94,7 @@ static int epoll_open(const jg_allocator *allocator, unsigned max_events, jg__cl
         return -ENOMEM;
 
     epoll->poller.ops = &jg__epoll_ops;
+    epoll->front = -1;
     epoll->no_pwait2 = false;
     epoll->max_events = max_events;
     epoll->allocator = allocator;
@@ -108,29 +113,66 @@ static void epoll_close(jg__poller *poller)
     struct epoll *epoll = epoll_of(poller);
 
     jg__wakefd_close(epoll->wake);
+    jg__fd_close(epoll->front);
     jg__fd_close(epoll->fd);
     jg__free(epoll->allocator, epoll, size_of(epoll->max_events));
 }
 
+/* An epoll instance that is readable when `fd` is. */
+static int open_front(int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    int front = epoll_create1(EPOLL_CLOEXEC);
+    int r;
+
+    front = jg__fd_tidy(front < 0 ? -errno : front);
+    if (front < 0 || epoll_ctl(front, EPOLL_CTL_ADD, fd, &event) == 0)
+        return front;
+
+    r = -errno;
+    jg__fd_close(front);
+    return r;
+}
+
+/* Have the number `old` mean what `fresh` does. It cannot fail: both are open. */
+static void replace(int old, int fresh)
+{
+    (void)dup3(fresh, old, O_CLOEXEC);
+    jg__fd_close(fresh);
+}
+
 /*
- * Both descriptors keep their numbers, which others may know or be about to write to. A wake-up
- * that gets lost in between is no loss: the loop is awake, and looks for work before it sleeps.
+ * All descriptors keep their numbers, which others may know or be about to write to. A wake-up that
+ * gets lost in between is no loss: the loop is awake, and looks for work before it sleeps. The
+ * registration of the wake-up follows its open file to the old number.
  */
-static int epoll_reopen(jg__poller *poller)
+static int epoll_reopen(jg__poller *poller, bool forked)
 {
     struct epoll *epoll = epoll_of(poller);
-    int fd, wake[2];
+    struct epoll_event event = {.events = EPOLLIN};
+    int fd, front = -1, wake[2];
     int r = open_kernel(&fd, wake);
 
     if (r < 0)
         return r;
 
-    /* They cannot fail: all four are open. The registration of the wake-up follows its open file.
-     */
-    (void)dup3(fd, epoll->fd, O_CLOEXEC);
-    (void)dup3(wake[0], epoll->wake[0], O_CLOEXEC);
-    jg__wakefd_close(wake);
-    jg__fd_close(fd);
+    if (epoll->front >= 0 && forked) {
+        front = open_front(fd);
+        if (front < 0) {
+            jg__wakefd_close(wake);
+            jg__fd_close(fd);
+            return front;
+        }
+    } else if (epoll->front >= 0) {
+        (void)epoll_ctl(epoll->front, EPOLL_CTL_DEL, epoll->fd, NULL); /* it is in there */
+    }
+
+    replace(epoll->fd, fd);
+    replace(epoll->wake[0], wake[0]);
+    if (front >= 0)
+        replace(epoll->front, front);
+    else if (epoll->front >= 0 && epoll_ctl(epoll->front, EPOLL_CTL_ADD, epoll->fd, &event) < 0)
+        return -errno;
     return 0;
 }
 
@@ -235,9 +277,18 @@ static void epoll_wake(jg__poller *poller)
     jg__wakefd_write(epoll_of(poller)->wake[1]);
 }
 
-static int epoll_fd(const jg__poller *poller)
+static int epoll_fd(jg__poller *poller)
 {
-    return ((const struct epoll *)poller)->fd;
+    struct epoll *epoll = epoll_of(poller);
+    int front;
+
+    if (epoll->front < 0) {
+        front = open_front(epoll->fd);
+        if (front < 0)
+            return front;
+        epoll->front = front;
+    }
+    return epoll->front;
 }
 
 const jg__poller_ops jg__epoll_ops = {

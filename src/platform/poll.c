@@ -123,12 +123,13 @@ static int poll_open(const jg_allocator *allocator, unsigned max_events, jg__clo
     return 0;
 }
 
-static int poll_reopen(jg__poller *poller)
+static int poll_reopen(jg__poller *poller, bool forked)
 {
     struct poll *poll = poll_of(poller);
     int wake[2];
     int r = jg__wakefd_open(wake);
 
+    (void)forked;
     if (r < 0)
         return r;
 
@@ -191,14 +192,12 @@ static int poll_modify(jg__poller *poller, int fd, uint32_t generation, unsigned
 {
     struct poll *poll = poll_of(poller);
     struct place *place = find(poll, fd);
-    int r;
+    int r = jg__fd_check(fd);
 
-    if (!place)
-        return -ENOENT;
-
-    r = jg__fd_check(fd);
     if (r < 0)
         return r;
+    if (!place)
+        return -ENOENT;
 
     place->generation = generation;
     poll->polled[place->index].events = to_poll(events);
@@ -287,7 +286,7 @@ static void poll_wake(jg__poller *poller)
     jg__wakefd_write(poll_of(poller)->wake[1]);
 }
 
-static int poll_fd(const jg__poller *poller)
+static int poll_fd(jg__poller *poller)
 {
     (void)poller;
     return -ENOTSUP;

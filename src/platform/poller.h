@@ -47,13 +47,16 @@ typedef struct jg__poller_ops {
                 jg__poller **ret_poller);
     void (*close)(jg__poller *poller);
 
-    /* Start again with nothing registered and fd() unchanged. On failure nothing changed. */
-    int (*reopen)(jg__poller *poller);
+    /*
+     * Start again with nothing registered and the number of fd() unchanged, after a fork or in the
+     * same process. On failure nothing changed.
+     */
+    int (*reopen)(jg__poller *poller, bool forked);
 
     /* -EPERM: cannot be waited for and is always ready. -EEXIST: registered already. */
     int (*add)(jg__poller *poller, int fd, uint32_t generation, unsigned events);
 
-    /* -ENOENT: not registered. */
+    /* -EBADF: not open. -ENOENT: not registered. */
     int (*modify)(jg__poller *poller, int fd, uint32_t generation, unsigned events);
     int (*remove)(jg__poller *poller, int fd);
 
@@ -70,8 +73,8 @@ typedef struct jg__poller_ops {
     /* End the current or the next wait. Any thread; async-signal-safe; keeps errno. */
     void (*wake)(jg__poller *poller);
 
-    /* A descriptor that is readable when wait() would return at once, or -ENOTSUP. */
-    int (*fd)(const jg__poller *poller);
+    /* A descriptor that is readable when wait() would return at once; or -ENOTSUP, or an error. */
+    int (*fd)(jg__poller *poller);
 } jg__poller_ops;
 
 /* Backends start with this. */

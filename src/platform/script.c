@@ -72,10 +72,10 @@ static void script_close(jg__poller *poller)
     jg__free(script->allocator, script, sizeof(*script));
 }
 
-static int script_reopen(jg__poller *poller)
+static int script_reopen(jg__poller *poller, bool forked)
 {
     struct script *script = script_of(poller);
-    int r = script->real->ops->reopen(script->real);
+    int r = script->real->ops->reopen(script->real, forked);
 
     if (r == 0)
         script->count = 0;
@@ -261,7 +261,7 @@ static void script_wake(jg__poller *poller)
     script->real->ops->wake(script->real);
 }
 
-static int script_fd(const jg__poller *poller)
+static int script_fd(jg__poller *poller)
 {
     (void)poller;
     return -ENOTSUP;

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The switch on riscv64, for the calling conventions lp64d and lp64. The frame is described in
+ * context.h; the CFI holds before, between and after the change of stacks, because a frame looks
+ * the same on both. It ends with a jump through a register other than ra, because a return would be
+ * predicted to go back to the flow that is left.
+ */
+#include "platform/context.h"
+
+#ifdef JG__CONTEXT_RISCV64
+
+#    include "platform/assembly.h"
+
+#    include <stdint.h>
+
+/* clang-format off */
+#    ifdef __riscv_float_abi_double
+#        define WORDS       26
+#        define SIZE        "208"
+#        define FLOATS(...) __VA_ARGS__
+#    else
+#        define WORDS       14
+#        define SIZE        "112"
+#        define FLOATS(...)
+#    endif
+
+#    define SAVE(op, reg, offset) \
+        "    " op " " reg ", " offset "(sp)\n    .cfi_rel_offset " reg ", " offset "\n"
+#    define LOAD(op, reg, offset) \
+        "    " op " " reg ", " offset "(sp)\n    .cfi_restore " reg "\n"
+
+__asm__(
+    JG__ASM_BEGIN(jg__context_swap)
+    "    addi sp, sp, -" SIZE "\n"
+    "    .cfi_adjust_cfa_offset " SIZE "\n"
+    SAVE("sd", "ra", "0")
+    SAVE("sd", "s0", "8")
+    SAVE("sd", "s1", "16")
+    SAVE("sd", "s2", "24")
+    SAVE("sd", "s3", "32")
+    SAVE("sd", "s4", "40")
+    SAVE("sd", "s5", "48")
+    SAVE("sd", "s6", "56")
+    SAVE("sd", "s7", "64")
+    SAVE("sd", "s8", "72")
+    SAVE("sd", "s9", "80")
+    SAVE("sd", "s10", "88")
+    SAVE("sd", "s11", "96")
+    FLOATS(
+        SAVE("fsd", "fs0", "104")
+        SAVE("fsd", "fs1", "112")
+        SAVE("fsd", "fs2", "120")
+        SAVE("fsd", "fs3", "128")
+        SAVE("fsd", "fs4", "136")
+        SAVE("fsd", "fs5", "144")
+        SAVE("fsd", "fs6", "152")
+        SAVE("fsd", "fs7", "160")
+        SAVE("fsd", "fs8", "168")
+        SAVE("fsd", "fs9", "176")
+        SAVE("fsd", "fs10", "184")
+        SAVE("fsd", "fs11", "192")
+    )
+    "    sd sp, (a0)\n"
+    "    mv sp, a1\n"
+    FLOATS(
+        LOAD("fld", "fs11", "192")
+        LOAD("fld", "fs10", "184")
+        LOAD("fld", "fs9", "176")
+        LOAD("fld", "fs8", "168")
+        LOAD("fld", "fs7", "160")
+        LOAD("fld", "fs6", "152")
+        LOAD("fld", "fs5", "144")
+        LOAD("fld", "fs4", "136")
+        LOAD("fld", "fs3", "128")
+        LOAD("fld", "fs2", "120")
+        LOAD("fld", "fs1", "112")
+        LOAD("fld", "fs0", "104")
+    )
+    LOAD("ld", "s11", "96")
+    LOAD("ld", "s10", "88")
+    LOAD("ld", "s9", "80")
+    LOAD("ld", "s8", "72")
+    LOAD("ld", "s7", "64")
+    LOAD("ld", "s6", "56")
+    LOAD("ld", "s5", "48")
+    LOAD("ld", "s4", "40")
+    LOAD("ld", "s3", "32")
+    LOAD("ld", "s2", "24")
+    LOAD("ld", "s1", "16")
+    LOAD("ld", "s0", "8")
+    LOAD("ld", "ra", "0")
+    "    addi sp, sp, " SIZE "\n"
+    "    .cfi_adjust_cfa_offset -" SIZE "\n"
+    "    mv t1, ra\n"
+    "    jr t1\n"
+    JG__ASM_END(jg__context_swap)
+
+    /* entry is in s1, arg in s2. A flow starts behind the first word, a nop: its address is taken
+     * for a return address, and unwinders look for the call before it. */
+    JG__ASM_BEGIN(jg__context_begin)
+    "    .cfi_undefined ra\n"
+    "    .4byte 0x00000013\n"
+    "    mv a0, s2\n"
+    "    jalr s1\n"
+    "    ebreak\n"
+    JG__ASM_END(jg__context_begin)
+);
+/* clang-format on */
+
+extern const char jg__context_begin[];
+
+void *jg__context_frame(void *low, size_t size, void (*entry)(void *arg), void *arg)
+{
+    uintptr_t top = ((uintptr_t)low + size) & ~(uintptr_t)15;
+    uintptr_t *frame = (uintptr_t *)top - WORDS;
+
+    for (int i = 0; i < WORDS; i++)
+        frame[i] = 0; /* s0 among them, which ends the chain of frame pointers */
+    frame[0] = (uintptr_t)jg__context_begin + 4;
+    frame[2] = (uintptr_t)entry;
+    frame[3] = (uintptr_t)arg;
+    return frame;
+}
+
+#endif
