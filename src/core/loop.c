@@ -221,8 +221,12 @@ static bool run(jg_loop *loop, int events)
 /* One turn. Returns 1 if it called anything, 0 if not, or an error. */
 static int turn(jg_loop *loop, jg_time limit)
 {
-    int n = wait_for_events(loop, prepare(loop, limit));
+    int n;
 
+    if (jg__loop_forked(loop))
+        return JG_EFORKED;
+
+    n = wait_for_events(loop, prepare(loop, limit));
     if (n < 0)
         return n;
 
@@ -235,8 +239,6 @@ static int enter(jg_loop *loop)
     jg__check_thread(loop);
     if (loop->running)
         return -EBUSY;
-    if (jg__loop_forked(loop))
-        return JG_EFORKED;
 
     loop->running = true;
     return 0;

@@ -55,6 +55,7 @@ struct jg_loop {
     int *always;                 /* descriptors that are always ready */
     int reach;                   /* capacity of these three */
     int changed_count, always_count;
+    int always_next;     /* in `always`, while it is dispatched */
     uint32_t generation; /* the last one given out */
     uint32_t generation_at_wait;
     jg_watcher *cursor; /* next watcher of the descriptor being dispatched */

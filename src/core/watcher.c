@@ -132,7 +132,11 @@ static void forget_always(jg_loop *loop, jg__descriptor *descriptor, int fd)
 
     while (loop->always[i] != fd)
         i++;
-    loop->always[i] = loop->always[--loop->always_count];
+    loop->always_count--;
+    memmove(&loop->always[i], &loop->always[i + 1],
+            (size_t)(loop->always_count - i) * sizeof(*loop->always));
+    if (i < loop->always_next)
+        loop->always_next--;
     descriptor->flags &= (uint8_t)~ALWAYS;
 }
 
@@ -169,9 +173,10 @@ static int register_now(jg_loop *loop, int fd, unsigned wanted)
     if (r < 0 && r != -EPERM)
         return r;
 
-    unregistered(loop, descriptor);
-    if (descriptor->watchers)
+    /* Paused watchers of a descriptor that hung up are not registered either, and lost nothing. */
+    if (descriptor->watchers && descriptor->flags & (REGISTERED | ALWAYS))
         fail(loop, descriptor, fd, -EBADF);
+    unregistered(loop, descriptor);
     if (r == -EPERM) {
         descriptor->flags |= ALWAYS;
         loop->always[loop->always_count++] = fd;
@@ -427,7 +432,7 @@ static bool dispatch_event(jg_loop *loop, const jg__event *event)
 bool jg__watchers_dispatch(jg_loop *loop, int n)
 {
     bool called = false;
-    const int failed = loop->changed_count, always = loop->always_count;
+    const int failed = loop->changed_count;
 
     for (int i = 0; i < failed; i++) {
         int fd = loop->changed[i];
@@ -441,9 +446,8 @@ bool jg__watchers_dispatch(jg_loop *loop, int n)
     for (int i = 0; i < n; i++)
         called |= dispatch_event(loop, &loop->events[i]);
 
-    /* If a callback takes one off this list, another may miss its turn; it gets the next. */
-    for (int i = 0; i < always && i < loop->always_count; i++)
-        called |= dispatch(loop, loop->always[i], JG_READ | JG_WRITE);
+    for (loop->always_next = 0; loop->always_next < loop->always_count;)
+        called |= dispatch(loop, loop->always[loop->always_next++], JG_READ | JG_WRITE);
     return called;
 }
 

@@ -80,7 +80,7 @@ static long max_mappings(void)
 }
 
 /*
- * Since Linux 6.13. Whether it works is found out by a system call that reads the guarded memory:
+ * Since Linux 6.13. Whether it works is found out by a system call that writes into the guard:
  * emulators accept any advice and do nothing. AddressSanitizer's search for leaks reads all that is
  * mapped, so there a guard must be visible in the list of mappings.
  */
@@ -97,7 +97,8 @@ static bool probe_light_guards(void)
     if (low == MAP_FAILED)
         return false;
 
-    works = madvise(low, page, MADV_GUARD_INSTALL) == 0 && access(low, F_OK) < 0 && errno == EFAULT;
+    works = madvise(low, page, MADV_GUARD_INSTALL) == 0 &&
+            mincore(low, page, (unsigned char *)low) < 0 && errno == EFAULT;
     munmap(low, page);
     return works;
 }
