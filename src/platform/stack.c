@@ -40,6 +40,9 @@
 #define COLOURS   16
 #define CACHELINE 64
 
+/* For what is rare in functions that are not. */
+#define RARE __attribute__((noinline, cold))
+
 /* Instrumented frames are several times larger. */
 #define SANITIZED_SHIFT (JG__FIBERS ? 2 : 0)
 
@@ -323,7 +326,7 @@ static jg__stack *warm(jg__stacks *stacks, struct jg__slab *slab)
 }
 
 /* The opposite: let go of the pages. */
-static void cool(jg__stacks *stacks, jg__stack *stack)
+RARE static void cool(jg__stacks *stacks, jg__stack *stack)
 {
     struct jg__slab *slab = stack->slab;
     unsigned index = index_of(slab, stack);
@@ -340,7 +343,7 @@ static void cool(jg__stacks *stacks, jg__stack *stack)
 }
 
 /* Make the usable part zero, touching no more than the page it shares with the block. */
-static void clean(const jg__stacks *stacks, jg__stack *stack)
+RARE static void clean(const jg__stacks *stacks, jg__stack *stack)
 {
     size_t size = jg__stack_size(stack);
     size_t partial = pages_become_zero ? (uintptr_t)stack % stacks->page : size;
@@ -364,7 +367,7 @@ static unsigned class_of(const jg__stacks *stacks, size_t size)
 }
 
 /* A stack of a class that has none which is free. */
-static int take_cold(jg__stacks *stacks, unsigned class_index, jg__stack **ret_stack)
+RARE static int take_cold(jg__stacks *stacks, unsigned class_index, jg__stack **ret_stack)
 {
     int r;
 

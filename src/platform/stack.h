@@ -23,8 +23,8 @@
 
 #include <juggle/base.h>
 
-#define JG__STACK_SIZE    ((size_t)64 << 10) /* if the caller does not say */
-#define JG__STACK_CACHE   ((size_t)64 << 20) /* the same for the cache of a pool */
+#define JG__STACK_SIZE    ((size_t)64 << 10)  /* if the caller does not say */
+#define JG__STACK_CACHE   ((size_t)256 << 20) /* the same for the cache of a pool */
 #define JG__STACK_MAX     ((size_t)256 << 20)
 #define JG__STACK_CLASSES 17 /* 16 KiB, 32 KiB, … 1 GiB, which only sanitizers need */
 
