@@ -148,6 +148,16 @@ static void unregistered(jg_loop *loop, jg__descriptor *descriptor)
     descriptor->generation = ++loop->generation;
 }
 
+/* Whether somebody watches it, other than those who have lost it. */
+static bool has_watchers(const jg__descriptor *descriptor)
+{
+    for (const jg_watcher *w = descriptor->watchers; w; w = w->next) {
+        if (!(w->handle.flags & JG__FAILED))
+            return true;
+    }
+    return false;
+}
+
 /*
  * Register what is now behind `fd`, or see that it is. If it is not what was registered, the
  * watchers there are have lost theirs.
@@ -157,11 +167,16 @@ static int register_now(jg_loop *loop, int fd, unsigned wanted)
     jg__descriptor *descriptor = &loop->descriptors[fd];
     const jg__poller_ops *ops = loop->poller->ops;
     uint32_t generation = loop->generation + 1;
+    bool shared = has_watchers(descriptor);
     int r = -ENOENT;
 
     if (descriptor->flags & REGISTERED) {
-        r = ops->modify(loop->poller, fd, descriptor->generation, wanted);
-        if (r == 0)
+        /*
+         * The others keep what this turn may have for them. Without others: that the kernel knows
+         * the file does not mean that it is the one registered last.
+         */
+        r = ops->modify(loop->poller, fd, shared ? descriptor->generation : generation, wanted);
+        if (r == 0 && shared)
             goto known;
     }
     if (r == -ENOENT)
@@ -320,6 +335,7 @@ static void update(jg_loop *loop, int fd)
     else
         r = ops->add(loop->poller, fd, descriptor->generation, wanted);
     if (r < 0) {
+        ops->forget(loop->poller, fd);
         unregistered(loop, descriptor);
         fail(loop, descriptor, fd, r == -ENOENT || r == -EPERM ? -EBADF : r);
         return;
