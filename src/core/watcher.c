@@ -63,8 +63,12 @@ static int reserve(jg_loop *loop, int fd)
 
     if (reach < FEWEST_DESCRIPTORS)
         reach = FEWEST_DESCRIPTORS;
-    if (reach <= (size_t)fd)
+    if (reach <= (size_t)fd) {
+        /* A great number has to be a descriptor before it is a reason for a great table. */
+        if (loop->poller->ops->modify(loop->poller, fd, 0, 0) == -EBADF)
+            return -EBADF;
         reach = (size_t)fd + 1;
+    }
 
     descriptors = jg__alloc(&loop->allocator, reach * EACH);
     if (!descriptors)
@@ -220,10 +224,7 @@ int jg_watcher_start(jg_loop *loop, jg_watcher *watcher, int fd, unsigned events
     if (jg__loop_forked(loop))
         return JG_EFORKED;
 
-    /* A great number is a descriptor before it is a reason for a great table. */
-    r = fd < loop->reach ? 0 : loop->poller->ops->modify(loop->poller, fd, 0, 0);
-    if (r != -EBADF)
-        r = reserve(loop, fd);
+    r = reserve(loop, fd);
     if (r < 0)
         return r;
 
