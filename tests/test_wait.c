@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifdef __linux__
@@ -198,6 +199,30 @@ static void *send_wake(void *arg)
     return NULL;
 }
 
+static jg_time cpu_clock(void)
+{
+    struct timespec now;
+
+    test_check(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now) == 0);
+    return (jg_time)now.tv_sec * JG_SECOND + now.tv_nsec;
+}
+
+/* A part of a millisecond, rounded down, would be none: the loop would spin until it is over. */
+static void wait_without_spinning(jg_loop *loop)
+{
+    jg_time begin = test_clock(), cpu = cpu_clock();
+    jg_timer timer;
+    int count = 0, i;
+
+    jg_timer_init(&timer, test_count_call, &count);
+    for (i = 0; i < 50; i++) {
+        jg_call_later(loop, &timer, 900 * JG_MICROSECOND);
+        test_check(jg_loop_run(loop) == 0);
+    }
+    test_check(count == 50);
+    test_check(test_is_slow() || cpu_clock() - cpu < (test_clock() - begin) / 2);
+}
+
 static void wait_on_an_old_kernel(void *arg)
 {
     const jg_time delays[] = {1, 300 * JG_MICROSECOND, 999999, JG_MILLISECOND, 1000001};
@@ -222,6 +247,8 @@ static void wait_on_an_old_kernel(void *arg)
         test_check(test_clock() - begin >= delays[i]);
         test_check(count == (int)i + 1);
     }
+
+    wait_without_spinning(loop);
 
     /* A wait far beyond what milliseconds can hold. */
     jg_wake_init(&wake, test_count_call, &count);

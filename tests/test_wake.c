@@ -424,6 +424,57 @@ static void no_send_is_lost_when_it_races_with_the_loop_going_to_sleep(void **st
     test_loop_done(loop);
 }
 
+/*
+ * One sender alone, whom no other's wake-up helps. The time from the answer to the next question
+ * grows from nothing to far more than the loop takes to fall asleep, in small steps, again and
+ * again.
+ */
+static void *ask_at_every_moment(void *arg)
+{
+    struct asker *asker = arg;
+    volatile int pause;
+    int i;
+
+    for (i = 1; i <= asker->rounds; i++) {
+        jg_time give_up = test_clock() + 20 * JG_SECOND;
+        long spins = 0;
+
+        for (pause = 0; pause < i * 3 % 1500; pause++) {
+        }
+        asker->question = i;
+        if (i == asker->rounds) {
+            atomic_store(&asker->done, true);
+        }
+        jg_wake_send(&asker->wake);
+        while (atomic_load(&asker->answer) != i) {
+            if (++spins % 1000 == 0) {
+                test_check(test_clock() < give_up);
+                sched_yield();
+            }
+        }
+    }
+    return NULL;
+}
+
+static void a_lone_send_at_any_moment_of_going_to_sleep_is_not_lost(void **state)
+{
+    jg_loop *loop = test_loop(0);
+    struct asker asker;
+    pthread_t thread;
+
+    (void)state;
+    memset(&asker, 0, sizeof(asker));
+    asker.rounds = test_is_emulated() ? 500 : 60000;
+    jg_wake_init(&asker.wake, answer, &asker);
+    jg_wake_start(loop, &asker.wake);
+    assert_int_equal(pthread_create(&thread, NULL, ask_at_every_moment, &asker), 0);
+    assert_int_equal(jg_loop_run(loop), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(asker.calls, asker.rounds);
+    jg_wake_stop(&asker.wake);
+    test_loop_done(loop);
+}
+
 /* Threads that all send the same few wakes as fast as they can. */
 struct flood {
     jg_wake wakes[3];
@@ -559,6 +610,7 @@ int main(void)
         cmocka_unit_test(a_signal_handler_may_send_a_wake),
         cmocka_unit_test(a_handler_that_sends_at_every_moment_of_a_turn_does_no_harm),
         cmocka_unit_test(no_send_is_lost_when_it_races_with_the_loop_going_to_sleep),
+        cmocka_unit_test(a_lone_send_at_any_moment_of_going_to_sleep_is_not_lost),
         cmocka_unit_test(after_the_last_of_many_concurrent_sends_the_callback_runs_once_more),
         cmocka_unit_test(sends_reach_a_loop_that_is_busy_with_timers),
         cmocka_unit_test(a_loop_may_be_freed_right_after_the_last_sender_has_ended),

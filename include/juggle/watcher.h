@@ -25,7 +25,7 @@ typedef void (*jg_watcher_fn)(void *arg, int events);
 typedef struct jg_watcher {
     jg_handle handle;
     struct jg_watcher *next;
-    uint32_t generation;
+    uint32_t wanted;
     jg_watcher_fn fn;
     void *arg;
 } jg_watcher;

@@ -24,7 +24,9 @@
 /* Flags of handles. */
 #define JG__UNREF  (1u << 0) /* does not keep the loop alive */
 #define JG__HIDDEN (1u << 1) /* part of another object: not shown by a walk */
-#define JG__FAILED (1u << 2) /* a watcher whose descriptor is gone; it is told next */
+#define JG__FAILED (1u << 2) /* a watcher whose descriptor is gone: `wanted` is the error */
+#define JG__FRESH \
+    (1u << 3) /* a watcher started since the last wait: `events` comes with the next */
 
 typedef struct jg__descriptor {
     jg_watcher *watchers; /* in the order they were started */

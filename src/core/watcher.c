@@ -11,8 +11,10 @@
  * generation than the descriptor's is dropped. It is harmless if the registration changed since the
  * wait. Otherwise the kernel kept a registration that nothing can reach any more: its descriptor
  * was closed while a duplicate lives on, in a child process, say. Then the poller starts again with
- * what is really wanted, for such a descriptor could keep the loop awake for ever. A watcher, too,
- * has a generation: it is not told of events that are older than itself.
+ * what is really wanted, for such a descriptor could keep the loop awake for ever.
+ *
+ * A watcher is not told of events that are older than itself: until the next wait it is fresh, and
+ * what it wants counts for the kernel alone.
  */
 #include "core/loop.h"
 
@@ -106,7 +108,7 @@ static void want(jg_loop *loop, jg__descriptor *descriptor, int fd)
 
     for (const jg_watcher *w = descriptor->watchers; w; w = w->next) {
         if (!(w->handle.flags & JG__FAILED))
-            wanted |= w->handle.events;
+            wanted |= w->wanted;
     }
     descriptor->wanted = (uint8_t)wanted;
     if (wanted != descriptor->known || !descriptor->watchers)
@@ -120,7 +122,8 @@ static void fail(jg_loop *loop, jg__descriptor *descriptor, int fd, int error)
         if (w->handle.flags & JG__FAILED)
             continue;
         w->handle.flags |= JG__FAILED;
-        w->handle.events = (uint16_t)-error;
+        w->handle.events = 0;
+        w->wanted = (uint32_t)-error;
         descriptor->flags |= FAILING;
     }
     descriptor->wanted = 0;
@@ -233,15 +236,17 @@ int jg_watcher_start(jg_loop *loop, jg_watcher *watcher, int fd, unsigned events
         return r;
 
     watcher->handle.number = fd;
-    watcher->handle.events = (uint16_t)events;
+    watcher->handle.events = 0;
     watcher->handle.flags &= (uint16_t)~JG__FAILED;
-    watcher->generation = ++loop->generation;
+    watcher->handle.flags |= JG__FRESH;
+    watcher->wanted = events;
     watcher->next = NULL;
     for (place = &loop->descriptors[fd].watchers; *place; place = &(*place)->next)
         ;
     *place = watcher;
     jg__handle_start(loop, &watcher->handle);
     want(loop, &loop->descriptors[fd], fd);
+    mark_changed(loop, &loop->descriptors[fd], fd);
     return 0;
 }
 
@@ -256,7 +261,9 @@ int jg_watcher_modify(jg_watcher *watcher, unsigned events)
     jg__check_thread(loop);
     if (watcher->handle.flags & JG__FAILED)
         return 0; /* it learns why in a moment */
-    watcher->handle.events = (uint16_t)events;
+    watcher->wanted = events;
+    if (!(watcher->handle.flags & JG__FRESH))
+        watcher->handle.events = (uint16_t)events;
     want(loop, &loop->descriptors[fd], fd);
     return 0;
 }
@@ -328,6 +335,11 @@ static void update(jg_loop *loop, int fd)
         forget_always(loop, descriptor, fd);
         return;
     }
+    for (jg_watcher *w = descriptor->watchers; w; w = w->next) {
+        if (w->handle.flags & JG__FRESH && !(w->handle.flags & JG__FAILED))
+            w->handle.events = (uint16_t)w->wanted;
+        w->handle.flags &= (uint16_t)~JG__FRESH;
+    }
     if (descriptor->flags & ALWAYS || wanted == descriptor->known)
         return;
 
@@ -390,7 +402,7 @@ static void tell_failed(jg_loop *loop, int fd)
 
     loop->descriptors[fd].flags &= (uint8_t)~FAILING;
     while (w) {
-        int error = -(int)w->handle.events;
+        int error = -(int)w->wanted;
 
         if (!(w->handle.flags & JG__FAILED)) {
             w = w->next;
@@ -412,7 +424,7 @@ static bool dispatch(jg_loop *loop, int fd, int events)
         int got = events & w->handle.events;
 
         loop->cursor = w->next;
-        if (got && !(w->handle.flags & JG__FAILED) && !is_news(loop, w->generation)) {
+        if (got) {
             called = true;
             w->fn(w->arg, got);
         }

@@ -215,8 +215,24 @@ static void take_slot(jg__wheel *wheel, jg_link *timers, bool few, jg_time last,
 /* Time enters a slot of a higher level: all of it belongs on lower ones now. */
 static void move_down(jg__wheel *wheel, jg_link *timers)
 {
-    while (!jg__list_empty(timers))
-        place(wheel, timer_of(jg__list_pop(timers)));
+    jg_link *head = timers->next, *tail = timers->prev;
+
+    /*
+     * From both ends, so that two cache misses overlap. The order within a slot does not matter:
+     * what is taken from it is sorted.
+     */
+    while (head != tail) {
+        jg_link *next = head->next, *prev = tail->prev;
+
+        place(wheel, timer_of(head));
+        place(wheel, timer_of(tail));
+        if (next == tail)
+            return;
+        head = next;
+        tail = prev;
+    }
+    if (head != timers)
+        place(wheel, timer_of(head));
 }
 
 bool jg__wheel_take(jg__wheel *wheel, jg_link *due)
