@@ -464,7 +464,7 @@ static void a_lone_send_at_any_moment_of_going_to_sleep_is_not_lost(void **state
 
     (void)state;
     memset(&asker, 0, sizeof(asker));
-    asker.rounds = test_is_emulated() ? 500 : 60000;
+    asker.rounds = test_is_emulated() ? 500 : 20000;
     jg_wake_init(&asker.wake, answer, &asker);
     jg_wake_start(loop, &asker.wake);
     assert_int_equal(pthread_create(&thread, NULL, ask_at_every_moment, &asker), 0);
