@@ -142,6 +142,7 @@ static void use_everything(void *arg)
     test_check(jg_loop_run_once(family->loop, 0) == JG_EFORKED);
     test_check(jg_watcher_start(family->loop, &watcher, family->other[1], JG_READ) == JG_EFORKED);
     test_check(jg_signal_start(family->loop, &signal, SIGUSR2) == JG_EFORKED);
+    test_check(jg_child_start(family->loop, &child, getpid()) == JG_EFORKED);
     test_check(family->reads + family->timers + family->wakes + family->signals == 0);
     test_check(strlen(jg_strerror(JG_EFORKED)) > 0);
 }

@@ -7,7 +7,6 @@
 
 #include "core/loop.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

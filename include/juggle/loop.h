@@ -21,8 +21,9 @@
  *   4. Run exactly these callbacks. What they schedule runs in a later turn, so nothing starves.
  *
  * A loop belongs to the thread that made it. Functions marked «Thread loop» abort with a message
- * when another thread calls them. In a forked child they do what concerns the child alone and
- * leave the parent's kernel objects in peace.
+ * when another thread calls them, except that those which only read, and jg_call_cancel, do not
+ * look. In a forked child they do what concerns the child alone and leave the parent's kernel
+ * objects in peace.
  */
 #ifndef JUGGLE_LOOP_H
 #define JUGGLE_LOOP_H

@@ -97,6 +97,8 @@ int jg_child_start(jg_loop *loop, jg_child *child, int pid)
     jg__check_thread(loop);
     if (child->handle.loop)
         return -EALREADY;
+    if (jg__loop_forked(loop))
+        return JG_EFORKED;
     if (pid <= 0)
         return -EINVAL;
 

@@ -236,7 +236,6 @@ static int turn(jg_loop *loop, jg_time limit)
 
 static int enter(jg_loop *loop)
 {
-    jg__check_thread(loop);
     if (loop->running)
         return -EBUSY;
 
@@ -252,8 +251,10 @@ static void leave(jg_loop *loop)
 
 int jg_loop_run(jg_loop *loop)
 {
-    int r = enter(loop);
+    int r;
 
+    jg__check_thread(loop);
+    r = enter(loop);
     if (r < 0)
         return r;
 
@@ -269,8 +270,10 @@ int jg_loop_run(jg_loop *loop)
 int jg_loop_run_once(jg_loop *loop, jg_time timeout)
 {
     jg_time limit = JG_FOREVER;
-    int r = enter(loop);
+    int r;
 
+    jg__check_thread(loop);
+    r = enter(loop);
     if (r < 0)
         return r;
 

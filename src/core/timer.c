@@ -15,7 +15,6 @@ void jg_timer_init(jg_timer *timer, jg_call_fn fn, void *arg)
 
 static void set(jg_loop *loop, jg_timer *timer, jg_time deadline, jg_time interval)
 {
-    jg__check_thread(loop);
     if (timer->handle.loop) {
         jg__check(timer->handle.loop == loop, "the timer is started on another loop");
         timer->interval = interval;
@@ -32,16 +31,19 @@ static void set(jg_loop *loop, jg_timer *timer, jg_time deadline, jg_time interv
 
 void jg_call_later(jg_loop *loop, jg_timer *timer, jg_time delay)
 {
+    jg__check_thread(loop);
     set(loop, timer, jg__time_add(jg_loop_now(loop), delay), 0);
 }
 
 void jg_call_at(jg_loop *loop, jg_timer *timer, jg_time deadline)
 {
+    jg__check_thread(loop);
     set(loop, timer, deadline, 0);
 }
 
 int jg_call_every(jg_loop *loop, jg_timer *timer, jg_time interval)
 {
+    jg__check_thread(loop);
     if (interval < 1)
         return -EINVAL;
 
