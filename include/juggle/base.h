@@ -69,8 +69,9 @@ typedef struct jg_allocator {
  * Errors are negative: -errno, or one of these few. They lie below every errno.
  */
 enum {
-    JG_EFORKED = -4096, /* the loop was made by the parent of this process; see jg_loop_fork */
-    JG_ELEAKED = -4097, /* reported to the error hook: started when its loop was freed */
+    JG_EFORKED = -4096,   /* the loop was made by the parent of this process; see jg_loop_fork */
+    JG_EDEADLOCK = -4098, /* tasks are left that nothing can wake */
+    JG_ELEAKED = -4097,   /* reported to the error hook: started when its loop was freed */
 };
 
 /**

@@ -16,6 +16,8 @@ const char *jg_strerror(int error)
         return "event loop belongs to the parent process";
     case JG_ELEAKED:
         return "still started when its event loop was freed";
+    case JG_EDEADLOCK:
+        return "tasks are left that nothing can wake";
     default:
         return error < 0 ? strerror(-error) : "success";
     }

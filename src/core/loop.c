@@ -24,6 +24,8 @@ static void release(jg_loop *loop)
 {
     const jg_allocator allocator = loop->allocator;
 
+    if (loop->coros)
+        loop->free_coros(loop->coros);
     if (loop->poller)
         loop->poller->ops->close(loop->poller);
     jg__watchers_fini(loop);

@@ -74,6 +74,9 @@ struct jg_loop {
     jg_link children;
     jg_signal child_signal; /* started while children need it */
 
+    struct jg__coros *coros; /* of the layer above, made when the first coroutine is */
+    void (*free_coros)(struct jg__coros *coros);
+
     jg_error_fn on_error;
     void *on_error_arg;
     unsigned flags;

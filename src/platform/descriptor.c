@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <string.h>
 #include <unistd.h>
 
 #ifdef __linux__
@@ -47,6 +48,13 @@ int jg__fd_close(int fd)
 int jg__fd_check(int fd)
 {
     return fcntl(fd, F_GETFD) < 0 ? -errno : 0;
+}
+
+void jg__print_error(const char *text)
+{
+    ssize_t r = write(2, text, strlen(text));
+
+    (void)r; /* there is nobody else to tell */
 }
 
 #ifdef __linux__

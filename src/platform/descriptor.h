@@ -18,6 +18,9 @@ int jg__fd_close(int fd);
 /* 0 if the descriptor is open, else -EBADF. */
 int jg__fd_check(int fd);
 
+/* Write a text to standard error, as far as it will go. Async-signal-safe. */
+void jg__print_error(const char *text);
+
 /*
  * Something to wake a poller with: readable after a write. [0] is for reading, [1] for writing, and
  * both may be the same. Returns 0 or -errno.

@@ -81,6 +81,13 @@ void jg__signal_release(int signo)
     pthread_mutex_unlock(&mutex);
 }
 
+const int jg__signal_interrupt = SIGINT, jg__signal_terminate = SIGTERM;
+
+void jg__signal_raise(int signo)
+{
+    (void)raise(signo); /* it is a valid signal, as it came before */
+}
+
 void jg__signals_forked(void)
 {
     /* Other threads, and whatever they held, do not exist here. */

@@ -36,6 +36,12 @@ void jg__sigport_close(jg__sigport *port);
 int jg__signal_retain(int signo);
 void jg__signal_release(int signo);
 
+/* SIGINT and SIGTERM. */
+extern const int jg__signal_interrupt, jg__signal_terminate;
+
+/* Send a signal to this process, and, if that is possible now, see it delivered. */
+void jg__signal_raise(int signo);
+
 /* In a forked child: no signal of the child may wake a loop of the parent. */
 void jg__signals_forked(void);
 

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tasks: steps, driven by the completions of their ops.
+ */
+#include "task/task.h"
+
+#include <errno.h>
+
+#define BUDGET 64 /* awaits of what is ready, before a coroutine gives way */
+
+_Thread_local jg_task *jg__current;
+
+jg_task *jg_task_current(void)
+{
+    return jg__current;
+}
+
+/* An op of a task completed, or the task was spawned: run its next step. */
+static void resume(void *arg)
+{
+    jg_op *op = arg;
+    jg_task *task = op->task;
+    jg_task *outer = jg__current;
+    int r;
+
+    if (task->awaiting != op)
+        return; /* one of several: the task will find it completed */
+
+    task->awaiting = NULL;
+    task->budget = BUDGET;
+    jg__current = task;
+    r = task->step(task, task->arg, op->status);
+    jg__current = outer;
+    if (r != JG_PENDING)
+        jg__task_end(task, r);
+    else
+        jg__check(task->awaiting != NULL || jg__linked(&task->op.call.link),
+                  "a step returned JG_PENDING with no op started");
+}
+
+void jg_task_init(jg_task *task, const char *name, jg_step_fn step, void *arg)
+{
+    *task = (jg_task){.name = name, .step = step, .arg = arg};
+}
+
+void jg__op_of_task(jg_op *op, jg_task *task, jg_loop *loop)
+{
+    jg_op_init(op, loop, resume, op);
+    op->task = task;
+}
+
+int jg_task_spawn(jg_scope *scope, jg_task *task, int *ret_status)
+{
+    jg__check_thread(scope->loop);
+    jg__check(!task->home, "the task is running");
+    if (scope->flags & (JG__SCOPE_CLEANING | JG__SCOPE_ENDED) || jg__scope_refuses(scope))
+        return -ECANCELED;
+
+    jg__op_of_task(&task->op, task, scope->loop);
+    task->ret_status = ret_status;
+    task->home = task->scope = scope;
+    task->awaiting = &task->op; /* which completes with 0, as it were */
+    jg__list_append(&scope->tasks, &task->link);
+    scope->running++;
+    jg__loop_queue(scope->loop, &task->op.call);
+    return 0;
+}
+
+void jg__task_end(jg_task *task, int status)
+{
+    jg_scope *home = task->home;
+
+    jg__check(task->scope == home, "a task ended inside a scope that it has not left");
+    jg__check(!jg_op_pending(&task->op), "a task ended with its op pending");
+    jg__unlink(&task->link);
+    jg__unlink(&task->op.call.link);
+    task->home = task->scope = NULL;
+    if (task->ret_status)
+        *task->ret_status = status;
+    if (task->release)
+        task->release(task);
+    jg__scope_task_ended(home, status);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Ops, tasks and scopes as the layers above see them.
+ */
+#ifndef JG_TASK_TASK_H
+#define JG_TASK_TASK_H
+
+#include "core/loop.h"
+
+#include <juggle/task.h>
+
+/* Flags of ops. */
+#define JG__OP_PENDING   (1u << 0)
+#define JG__OP_CANCELLED (1u << 1) /* it was asked to end */
+#define JG__OP_SHIELDED  (1u << 2) /* cancellation of a scope does not ask it */
+
+/* Flags of scopes. */
+#define JG__SCOPE_CANCELLED (1u << 0) /* itself */
+#define JG__SCOPE_STOPS     (1u << 1) /* itself or an outer one that reaches it */
+#define JG__SCOPE_SHIELD    (1u << 2)
+#define JG__SCOPE_EXPIRED   (1u << 3) /* cancelled by its deadline */
+#define JG__SCOPE_CUT       (1u << 4) /* somebody in it was given -ECANCELED for it */
+#define JG__SCOPE_WON       (1u << 5) /* JG_FIRST_WINS has a winner */
+#define JG__SCOPE_CLOSING   (1u << 6) /* by jg_scope_close */
+#define JG__SCOPE_FAILED    (1u << 7) /* its body ended with an error before it was cancelled */
+#define JG__SCOPE_CLEANING \
+    (1u << 8) /* its deferred calls run: nothing but the grace time ends it */
+#define JG__SCOPE_ENDED (1u << 9)
+
+static inline jg_op *jg__op_of(jg_link *link)
+{
+    return jg__container_of(link, jg_op, call.link);
+}
+
+void jg__op_cancel_listed(jg_op *op);
+
+/* Whether a start or an await in this scope returns -ECANCELED; if so it is noted. NULL: no. */
+bool jg__scope_refuses(jg_scope *scope);
+
+/* A task of the scope ended. */
+void jg__scope_task_ended(jg_scope *scope, int status);
+
+/*
+ * Leaving a scope: the body ended; wait until none of its tasks is running; take the result; run
+ * the deferred calls and take the scope out of the tree.
+ */
+void jg__scope_body_ended(jg_scope *scope, int status);
+int jg__scope_result(const jg_scope *scope, int status);
+void jg__scope_clean_up(jg_scope *scope);
+
+/* Wait for the tasks of a scope, whatever is cancelled. Not if none is running. */
+void jg__scope_join(jg_scope *scope, jg_op *op);
+
+/* The task whose step runs on this thread. */
+extern _Thread_local jg_task *jg__current;
+
+/* A task has ended, in its last step: leave its scope. */
+void jg__task_end(jg_task *task, int status);
+
+/* Prepare an op whose completion is a step of the task, if that is what the task waits for. */
+void jg__op_of_task(jg_op *op, jg_task *task, jg_loop *loop);
+
+#endif
