@@ -6,6 +6,9 @@
 #define JUGGLE_H
 
 #include <juggle/base.h>
+#include <juggle/coro.h>
 #include <juggle/loop.h>
+#include <juggle/op.h>
+#include <juggle/task.h>
 
 #endif

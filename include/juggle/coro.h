@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Coroutines: tasks that are written as straight-line functions, pausing and resuming in the
+ * middle.
+ *
+ * A coroutine is a function on a stack of its own. Where it has to wait it pauses, the loop runs
+ * others, and it goes on when what it waits for is there. Its locals stay. It is never destroyed
+ * while it pauses: it is cancelled, which is an error from what it waits for, and returns.
+ *
+ * What is marked «Suspends yes» may pause, and must be called from a coroutine. In a cancelled
+ * scope it returns -ECANCELED at once. What is ready already does not pause, but only so often:
+ * then the coroutine gives way to others, so that none can starve the rest.
+ */
+#ifndef JUGGLE_CORO_H
+#define JUGGLE_CORO_H
+
+#include <juggle/loop.h>
+#include <juggle/task.h>
+
+JG_BEGIN_DECLS
+
+/* The body of a coroutine. Returns what its task ends with: >= 0, or an error. */
+typedef int (*jg_coro_fn)(void *arg);
+
+typedef struct jg_spawn_options {
+    const char *name;  /* for people; must stay */
+    size_t stack_size; /* bytes; 0: 64 KiB */
+    int *ret_status;   /* set to what it ended with; must outlive it */
+} jg_spawn_options;
+
+/**
+ * Start a coroutine fn(arg) in a scope. It runs in a later turn. asyncio: TaskGroup.create_task.
+ *
+ * options   or NULL.
+ *
+ * Returns   0; -ECANCELED if the scope is cancelled or has ended; -ENOMEM.
+ * Owns      nothing; arg must outlive the coroutine, as leaving the scope guarantees.
+ * Thread    loop.
+ * Suspends  no.
+ */
+JG_API int jg_spawn(jg_scope *scope, jg_coro_fn fn, void *arg, const jg_spawn_options *options);
+
+/**
+ * Wait for an op of this coroutine, started by a start function. If the scope is cancelled the op
+ * is asked to end, and waited for all the same.
+ *
+ * op        made with jg_op_self, or the coroutine's own, jg_task_op(jg_task_current()).
+ *
+ * Returns   the status of the op.
+ * Owns      nothing.
+ * Thread    loop.
+ * Suspends  yes.
+ */
+JG_API int jg_await(jg_op *op);
+
+/* Prepare an op for the current coroutine to wait for; one that has several at a time needs them.
+ */
+JG_API void jg_op_self(jg_op *op);
+
+/**
+ * Pause for `delay`. asyncio: sleep.
+ *
+ * delay     ns; <= 0 lets everything else that is ready run first.
+ *
+ * Returns   0, or -ECANCELED, early.
+ * Owns      nothing.
+ * Thread    loop.
+ * Suspends  yes.
+ */
+JG_API int jg_sleep(jg_time delay);
+
+/**
+ * Wait for a future. asyncio: await future.
+ *
+ * Returns   its status, or -ECANCELED.
+ * Owns      nothing.
+ * Thread    loop.
+ * Suspends  yes.
+ */
+JG_API int jg_future_wait(jg_future *future);
+
+/**
+ * Enter a scope, and leave it again: every path must. See jg_scope_open and jg_scope_close.
+ * asyncio: async with TaskGroup(), timeout().
+ *
+ * status    what the body ended with.
+ *
+ * Returns   of leave: as jg_scope_close says.
+ * Owns      nothing.
+ * Thread    loop.
+ * Suspends  enter no, leave yes.
+ */
+JG_API void jg_scope_enter(jg_scope *scope, const jg_scope_options *options);
+JG_API int jg_scope_leave(jg_scope *scope, int status);
+
+/* One of several things to do at once. */
+typedef struct jg_job {
+    jg_coro_fn fn;
+    void *arg;
+    int status; /* what it ended with */
+} jg_job;
+
+/**
+ * Run jobs at once, each in a coroutine, and wait for all of them. asyncio: gather.
+ *
+ * jobs      `status` is set in each: -ECANCELED if it was not started.
+ * policy    JG_FAIL_FAST: the first error cancels the others. JG_KEEP_GOING: gather with
+ *           return_exceptions. JG_FIRST_WINS: the first success cancels the others.
+ *
+ * Returns   0; the first error with JG_FAIL_FAST, or if nobody won; -ECANCELED; -ENOMEM.
+ * Owns      nothing.
+ * Thread    loop.
+ * Suspends  yes.
+ */
+JG_API int jg_gather(jg_job *jobs, size_t count, jg_policy policy);
+
+/**
+ * Call fn(arg) with a time limit. asyncio: wait_for.
+ *
+ * timeout   ns.
+ *
+ * Returns   what fn returned; -ETIMEDOUT if the limit cut it short.
+ * Owns      nothing.
+ * Thread    loop.
+ * Suspends  yes.
+ */
+JG_API int jg_wait_for(jg_coro_fn fn, void *arg, jg_time timeout);
+
+/* Call fn(arg) such that cancellation of the scopes around does not reach it. asyncio: shield. */
+JG_API int jg_shield(jg_coro_fn fn, void *arg);
+
+typedef struct jg_run_options {
+    const jg_loop_options *loop;
+    size_t stack_size; /* of the main coroutine; 0: 256 KiB */
+    bool no_signals;   /* leave SIGINT and SIGTERM alone */
+} jg_run_options;
+
+/**
+ * Make a loop, run fn(arg) on it as a coroutine in a root scope, wait for all that it spawned, and
+ * free the loop. asyncio: run. The first SIGINT or SIGTERM cancels the root scope, the second ends
+ * the program as that signal does. jg_loop_stop cancels the root scope, too.
+ *
+ * options   or NULL.
+ *
+ * Returns   what fn returned, or the first error of a coroutine spawned in the root scope; an error
+ *           of making the loop; JG_EDEADLOCK if tasks are left that nothing can wake.
+ * Owns      nothing.
+ * Thread    any that runs no loop.
+ * Suspends  no: it blocks the thread.
+ */
+JG_API int jg_run(jg_coro_fn fn, void *arg, const jg_run_options *options);
+
+JG_END_DECLS
+
+#endif

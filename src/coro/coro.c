@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Coroutines: tasks whose step switches to a stack of their own.
+ *
+ * The control block lies at the top of the stack, so that a coroutine which sleeps in a few calls
+ * touches one page. A coroutine runs only inside a step of its task; it goes back to the loop in
+ * jg_await alone, and for good at its end. The stack is given back after that, from the loop's.
+ */
+#include "coro/coro.h"
+
+#include "platform/descriptor.h"
+#include "platform/overflow.h"
+#include "platform/stack.h"
+
+#include <errno.h>
+
+struct jg__coros {
+    jg_loop *loop;
+    jg__context context; /* of the loop, while a coroutine runs */
+    jg__stacks stacks;
+    jg__overflow overflow;
+};
+
+struct coro {
+    jg__stack stack; /* first, for the pool */
+    jg_task task;
+    jg__context context;
+    struct jg__coros *coros;
+    jg_coro_fn fn;
+    void *arg;
+    int status;
+};
+
+static struct coro *coro_of(jg_task *task)
+{
+    return jg__container_of(task, struct coro, task);
+}
+
+static void report_overflow(void *arg, jg__stack *stack)
+{
+    const struct coro *coro = (const struct coro *)(const void *)stack;
+
+    (void)arg;
+    jg__print_error("juggle: stack overflow in coroutine ");
+    jg__print_error(coro->task.name ? coro->task.name : "without a name");
+    jg__print_error("\n");
+}
+
+static void free_coros(struct jg__coros *coros)
+{
+    const jg_allocator *allocator = &coros->loop->allocator;
+
+    jg__overflow_unwatch(&coros->overflow);
+    (void)jg__stacks_fini(&coros->stacks); /* what is left was reported with its scope */
+    jg__free(allocator, coros, sizeof(*coros));
+}
+
+static int reserve_coros(jg_loop *loop)
+{
+    struct jg__coros *coros;
+    int r;
+
+    if (loop->coros)
+        return 0;
+
+    coros = jg__alloc(&loop->allocator, sizeof(*coros));
+    if (!coros)
+        return -ENOMEM;
+
+    coros->loop = loop;
+    jg__stacks_init(&coros->stacks, &loop->allocator, sizeof(struct coro));
+    r = jg__overflow_watch(&coros->overflow, &coros->stacks, report_overflow, NULL);
+    if (r < 0) {
+        (void)jg__stacks_fini(&coros->stacks); /* none is taken */
+        jg__free(&loop->allocator, coros, sizeof(*coros));
+        return r;
+    }
+
+    loop->coros = coros;
+    loop->free_coros = free_coros;
+    return 0;
+}
+
+static void begin(void *arg)
+{
+    struct coro *coro = arg;
+
+    coro->status = coro->fn(coro->arg);
+    jg__check(coro->status != JG_PENDING, "a coroutine returned JG_PENDING");
+    jg__context_leave(&coro->context, &coro->coros->context);
+}
+
+static int step(jg_task *task, void *arg, int status)
+{
+    struct coro *coro = coro_of(task);
+
+    (void)arg;
+    (void)status;
+    jg__context_current(&coro->coros->context);
+    jg__context_switch(&coro->coros->context, &coro->context);
+    return coro->status;
+}
+
+static void release(jg_task *task)
+{
+    struct coro *coro = coro_of(task);
+
+    jg__context_done(&coro->context);
+    jg__stack_give(&coro->coros->stacks, &coro->stack);
+}
+
+int jg_spawn(jg_scope *scope, jg_coro_fn fn, void *arg, const jg_spawn_options *options)
+{
+    static const jg_spawn_options defaults = {0};
+    jg_loop *loop = scope->loop;
+    jg__stack *stack;
+    struct coro *coro;
+    int r = reserve_coros(loop);
+
+    if (!options)
+        options = &defaults;
+    if (r == 0)
+        r = jg__stack_take(&loop->coros->stacks, options->stack_size, &stack);
+    if (r < 0)
+        return r;
+
+    coro = (struct coro *)(void *)stack;
+    jg_task_init(&coro->task, options->name, step, NULL);
+    r = jg_task_spawn(scope, &coro->task, options->ret_status);
+    if (r < 0) {
+        jg__stack_give(&loop->coros->stacks, stack);
+        return r;
+    }
+
+    coro->task.release = release;
+    coro->coros = loop->coros;
+    coro->fn = fn;
+    coro->arg = arg;
+    coro->status = JG_PENDING;
+    jg__context_make(&coro->context, stack->low, jg__stack_size(stack), begin, coro);
+    return 0;
+}
+
+/* The current task, which must be a coroutine. */
+static jg_task *self(void)
+{
+    jg__check(jg__current && jg__current->step == step, "not called from a coroutine");
+    return jg__current;
+}
+
+void jg_op_self(jg_op *op)
+{
+    jg_task *task = self();
+
+    jg__op_of_task(op, task, task->op.loop);
+}
+
+/* Go back to the loop until the call of `op` runs. */
+static int park(jg_task *task, jg_op *op)
+{
+    struct coro *coro = coro_of(task);
+
+    task->awaiting = op;
+    jg__context_switch(&coro->context, &coro->coros->context);
+    return op->status;
+}
+
+int jg_await(jg_op *op)
+{
+    jg_task *task = self();
+
+    jg__check(op->task == task, "the op is not one of the current coroutine");
+    if (jg_op_pending(op) && !(op->flags & JG__OP_SHIELDED) && jg__scope_refuses(task->scope))
+        jg_op_cancel(op);
+    if (!jg_op_pending(op)) {
+        task->awaiting = NULL;
+        if (task->budget > 0) {
+            task->budget--;
+            jg__unlink(&op->call.link);
+            return op->status;
+        }
+        jg__loop_queue(op->loop, &op->call);
+    }
+    return park(task, op);
+}
+
+/* Let everything else that is ready run first. */
+static int give_way(jg_task *task)
+{
+    jg__check(!jg_op_pending(&task->op), "the op is pending");
+    if (jg__scope_refuses(task->scope))
+        return -ECANCELED;
+
+    task->op.status = 0;
+    jg__loop_queue(task->op.loop, &task->op.call);
+    return park(task, &task->op);
+}
+
+int jg_sleep(jg_time delay)
+{
+    jg_task *task = self();
+    jg_sleeper sleeper;
+    int r;
+
+    if (delay <= 0)
+        return give_way(task);
+
+    r = jg_sleep_start(&sleeper, delay, &task->op);
+    return r < 0 ? r : jg_await(&task->op);
+}
+
+int jg_future_wait(jg_future *future)
+{
+    jg_op *op = jg_task_op(self());
+    int r = jg_future_start(future, op);
+
+    return r < 0 ? r : jg_await(op);
+}
+
+void jg_scope_enter(jg_scope *scope, const jg_scope_options *options)
+{
+    jg_task *task = self();
+
+    jg_scope_open(scope, task->op.loop, task, options);
+}
+
+int jg_scope_leave(jg_scope *scope, int status)
+{
+    jg_op *op = jg_task_op(self());
+    int r;
+
+    jg__scope_body_ended(scope, status);
+    while (scope->running > 0) {
+        jg__scope_join(scope, op);
+        (void)jg_await(op); /* it completes when there is none, but one may have come */
+        scope->joiner = NULL;
+    }
+
+    r = jg__scope_result(scope, status);
+    jg__scope_clean_up(scope);
+    return r;
+}
