@@ -10,5 +10,6 @@
 #include <juggle/loop.h>
 #include <juggle/op.h>
 #include <juggle/task.h>
+#include <juggle/tree.h>
 
 #endif

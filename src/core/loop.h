@@ -60,7 +60,7 @@ struct jg_loop {
     int always_next;     /* in `always`, while it is dispatched */
     uint32_t generation; /* the last one given out */
     uint32_t generation_at_wait;
-    jg_watcher *cursor; /* next watcher of the descriptor being dispatched */
+    jg_watcher *cursor; /* next watcher of the descriptor being dispatched; else NULL */
     jg__event *events;
     int max_events;
 

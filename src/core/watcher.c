@@ -429,7 +429,6 @@ static bool dispatch(jg_loop *loop, int fd, int events)
             w->fn(w->arg, got);
         }
     }
-    loop->cursor = NULL;
     return called;
 }
 

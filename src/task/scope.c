@@ -107,9 +107,7 @@ static void stop(jg_scope *scope)
     }
 }
 
-/* The scope after this one in a walk of the tree below `root`, leaving out what is below `scope`
- * unless `down`. NULL at the end. */
-static jg_scope *next_scope(jg_scope *root, jg_scope *scope, bool down)
+jg_scope *jg__scope_next(jg_scope *root, jg_scope *scope, bool down)
 {
     if (down && !jg__list_empty(&scope->scopes))
         return scope_of(scope->scopes.next);
@@ -125,7 +123,7 @@ static void cancel(jg_scope *scope)
     bool reached = true;
 
     scope->flags |= JG__SCOPE_CANCELLED;
-    for (jg_scope *s = scope; s; s = next_scope(scope, s, reached)) {
+    for (jg_scope *s = scope; s; s = jg__scope_next(scope, s, reached)) {
         reached = !(s->flags & JG__SCOPE_STOPS) && (s == scope || !(s->flags & JG__SCOPE_SHIELD));
         if (reached)
             stop(s);

@@ -48,6 +48,12 @@ void jg__scope_body_ended(jg_scope *scope, int status);
 int jg__scope_result(const jg_scope *scope, int status);
 void jg__scope_clean_up(jg_scope *scope);
 
+/*
+ * The scope after this one in a walk of the tree below `root`, leaving out what is below `scope`
+ * unless `down`. NULL at the end.
+ */
+jg_scope *jg__scope_next(jg_scope *root, jg_scope *scope, bool down);
+
 /* Wait for the tasks of a scope, whatever is cancelled. Not if none is running. */
 void jg__scope_join(jg_scope *scope, jg_op *op);
 
