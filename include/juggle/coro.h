@@ -114,6 +114,27 @@ typedef struct jg_job {
  */
 JG_API int jg_gather(jg_job *jobs, size_t count, jg_policy policy);
 
+typedef enum jg_when {
+    JG_FIRST_COMPLETED, /* one of the ops has completed */
+    JG_FIRST_ERROR,     /* one has completed with an error, or all have completed */
+    JG_ALL_COMPLETED
+} jg_when;
+
+/**
+ * Wait for several ops of this coroutine, started by start functions: a queue, a timer and an
+ * event, say. The ops are left as they are: look with jg_op_pending and jg_op_status. Each that is
+ * pending still has to complete before its memory goes: jg_op_cancel it if it is not wanted any
+ * more, and jg_await it. asyncio: wait; as_completed is a loop of it.
+ *
+ * ops       made with jg_op_self.
+ *
+ * Returns   0, or -ECANCELED.
+ * Owns      nothing.
+ * Thread    loop.
+ * Suspends  yes.
+ */
+JG_API int jg_wait(jg_op *const *ops, size_t count, jg_when when);
+
 /**
  * Call fn(arg) with a time limit. asyncio: wait_for.
  *

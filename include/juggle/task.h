@@ -44,6 +44,7 @@ struct jg_task {
     jg_scope *home;  /* that scope; NULL: not spawned, or ended */
     jg_scope *scope; /* the innermost scope that it has entered */
     jg_op *awaiting;
+    jg_op *any; /* pending while the task waits for any of several ops, which complete it */
     jg_step_fn step;
     void *arg;
     const char *name;

@@ -236,9 +236,8 @@ int jg_watcher_start(jg_loop *loop, jg_watcher *watcher, int fd, unsigned events
         return r;
 
     watcher->handle.number = fd;
-    watcher->handle.events = 0;
-    watcher->handle.flags &= (uint16_t)~JG__FAILED;
-    watcher->handle.flags |= JG__FRESH;
+    watcher->handle.events = (uint16_t)events;
+    watcher->handle.flags &= (uint16_t)~(JG__FAILED | JG__FRESH);
     watcher->wanted = events;
     watcher->next = NULL;
     for (place = &loop->descriptors[fd].watchers; *place; place = &(*place)->next)
@@ -246,7 +245,11 @@ int jg_watcher_start(jg_loop *loop, jg_watcher *watcher, int fd, unsigned events
     *place = watcher;
     jg__handle_start(loop, &watcher->handle);
     want(loop, &loop->descriptors[fd], fd);
-    mark_changed(loop, &loop->descriptors[fd], fd);
+    if (loop->running) {
+        watcher->handle.events = 0;
+        watcher->handle.flags |= JG__FRESH;
+        mark_changed(loop, &loop->descriptors[fd], fd);
+    }
     return 0;
 }
 

@@ -23,8 +23,12 @@ static void resume(void *arg)
     jg_task *outer = jg__current;
     int r;
 
-    if (task->awaiting != op)
-        return; /* one of several: the task will find it completed */
+    if (task->awaiting != op) {
+        /* One of several: the task finds it completed when it looks. */
+        if (task->any && jg_op_pending(task->any))
+            jg_op_complete(task->any, 0);
+        return;
+    }
 
     task->awaiting = NULL;
     task->budget = BUDGET;
