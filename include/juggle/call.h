@@ -37,7 +37,7 @@ static inline bool jg_handle_started(const jg_handle *handle)
     return handle->loop != NULL;
 }
 
-/* A place in a queue. Both NULL: in none. */
+/* A place in a queue. `next` NULL: in none. */
 typedef struct jg_link {
     struct jg_link *next, *prev;
 } jg_link;

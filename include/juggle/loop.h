@@ -16,8 +16,8 @@
  *   1. Apply changed interests in descriptors to the kernel.
  *   2. Wait: not at all if something is ready, else until the next deadline.
  *   3. Read the clock once. What is ready now is, in this order: the calls queued before, wake-ups
- *      from other threads, signals and ended children; descriptors; timers that fell due, by
- *      deadline, equal ones in the order they were set.
+ *      from other threads and signals; descriptors, ended children among them (with SIGCHLD: among
+ *      the signals); timers that fell due, by deadline, equal ones in the order they were set.
  *   4. Run exactly these callbacks. What they schedule runs in a later turn, so nothing starves.
  *
  * A loop belongs to the thread that made it. Functions marked «Thread loop» abort with a message
@@ -55,7 +55,7 @@ typedef struct jg_loop_options {
     jg_error_fn on_error;
     void *on_error_arg;
     unsigned flags;      /* JG_LOOP_… */
-    unsigned max_events; /* taken from the kernel in a turn; 0: 256 */
+    unsigned max_events; /* taken from the kernel in a turn, up to 65536; 0: 256 */
 } jg_loop_options;
 
 /**
@@ -191,6 +191,9 @@ JG_API int jg_loop_adopt(jg_loop *loop);
  * Go on with a loop in a forked child: everything the kernel knew of it is made anew. Without it
  * the child can only stop objects and free the loop. Children of the parent stay the parent's:
  * a jg_child reports -ECHILD here. Signals watched on the loop are watched again.
+ *
+ * Only the loop's own thread may fork, outside of its callbacks, while no other thread is inside
+ * jg_wake_send. Until the child calls this, or frees the loop, it ignores the signals watched here.
  *
  * Returns   0, also if there was no fork; -EBUSY inside a callback; -EMFILE, -ENFILE, -ENOMEM, and
  *           the loop is as before.

@@ -30,7 +30,7 @@ JG_API void jg_signal_init(jg_signal *signal, jg_signal_fn fn, void *arg);
  *
  * signo     any that can be caught, up to 64.
  *
- * Returns   0; -EINVAL, -EALREADY if it is started.
+ * Returns   0; -EINVAL, -EALREADY if it is started, JG_EFORKED.
  * Owns      nothing; `signal` must stay until it is stopped.
  * Thread    loop.
  * Suspends  no.
@@ -67,7 +67,7 @@ JG_API void jg_child_init(jg_child *child, jg_child_fn fn, void *arg);
  * pid       a child of this process that nobody else waits for.
  *
  * Returns   0; -EINVAL, -EALREADY if it is started, -ECHILD if there is no such child, -EMFILE,
- *           -ENFILE, -ENOMEM, -ENOSPC.
+ *           -ENFILE, -ENOMEM, -ENOSPC, JG_EFORKED.
  * Owns      the exit status of the process: waitpid elsewhere would steal it.
  * Thread    loop.
  * Suspends  no.

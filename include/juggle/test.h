@@ -4,7 +4,8 @@
  *
  * A loop made with JG_LOOP_VIRTUAL_TIME starts at time 0. Where it would sleep until a deadline,
  * the deadline is now: an hour takes microseconds. Real descriptors still work; a loop with no
- * timer waits for them in real time.
+ * timer waits for them in real time. Inside a foreign loop (jg_loop_prepare, then a turn that does
+ * not wait) nothing sleeps here, so that time moves by jg_test_advance alone.
  *
  * A loop made with the backend "script" has virtual time and no kernel under it: watchers take any
  * number >= 0 as a descriptor, and get the events that jg_test_script announces. Wakes, signals

@@ -32,12 +32,6 @@ bool jg__child_owns(const jg_call *call)
     return call->fn == run;
 }
 
-static void on_descriptor(void *arg, int events)
-{
-    (void)events;
-    run(arg);
-}
-
 /* Queue the call of a child that ended. Gone is as good: the call finds that somebody reaped it. */
 static void ask(jg_child *child, jg_link *queue)
 {
@@ -52,6 +46,28 @@ static void on_signal(void *arg, int signo)
     (void)signo;
     for (jg_link *link = loop->children.next; link != &loop->children; link = link->next)
         ask(jg__container_of(link, jg_child, link), &loop->batch); /* this very turn */
+}
+
+static int watch_signal(jg_loop *loop)
+{
+    if (jg_handle_started(&loop->child_signal.handle))
+        return 0;
+
+    jg_signal_init(&loop->child_signal, on_signal, loop);
+    loop->child_signal.handle.flags = JG__UNREF | JG__HIDDEN;
+    return jg_signal_start(loop, &loop->child_signal, JG__SIGNAL_CHILD);
+}
+
+static void on_descriptor(void *arg, int events)
+{
+    jg_child *child = arg;
+    jg_loop *loop = child->handle.loop;
+
+    /* The process descriptor was closed behind our back; the process is still ours to wait for. */
+    if (events < 0 && watch_signal(loop) == 0)
+        ask(child, &loop->ready);
+    else
+        run(child);
 }
 
 void jg_child_init(jg_child *child, jg_child_fn fn, void *arg)
@@ -78,16 +94,6 @@ static int watch_descriptor(jg_loop *loop, jg_child *child, int pid)
     if (r < 0)
         jg__fd_close(fd);
     return r;
-}
-
-static int watch_signal(jg_loop *loop)
-{
-    if (jg_handle_started(&loop->child_signal.handle))
-        return 0;
-
-    jg_signal_init(&loop->child_signal, on_signal, loop);
-    loop->child_signal.handle.flags = JG__UNREF | JG__HIDDEN;
-    return jg_signal_start(loop, &loop->child_signal, JG__SIGNAL_CHILD);
 }
 
 int jg_child_start(jg_loop *loop, jg_child *child, int pid)

@@ -126,6 +126,7 @@ jg_time jg_loop_now(const jg_loop *loop)
 
 jg_time jg_loop_time(jg_loop *loop)
 {
+    jg__check_thread(loop);
     if (!loop->time_known) {
         loop->time = jg_loop_now(loop);
         loop->time_known = true;

@@ -156,7 +156,11 @@ void jg__inbox_drain(jg_loop *loop);
 /* signal.c: whether a watched signal came; and queue its watchers. */
 static inline bool jg__signals_pending(jg_loop *loop)
 {
-    return jg__load(&loop->port.pending) != 0;
+    uint32_t pending = 0;
+
+    for (int word = 0; word < JG__SIGNAL_WORDS; word++)
+        pending |= jg__load(&loop->port.pending[word]);
+    return pending != 0;
 }
 
 void jg__signals_drain(jg_loop *loop);

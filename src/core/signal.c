@@ -43,7 +43,7 @@ int jg_signal_start(jg_loop *loop, jg_signal *signal, int signo)
 
     /* Watched first: a signal that comes once it is handled must not be lost. */
     if (signo >= 1 && signo <= JG__SIGNAL_MAX)
-        jg__fetch_or(&loop->port.watched, jg__signal_bit(signo));
+        jg__fetch_or(&loop->port.watched[jg__signal_word(signo)], jg__signal_bit(signo));
     r = jg__signal_retain(signo);
     if (r < 0)
         return r;
@@ -77,28 +77,33 @@ void jg_signal_stop(jg_signal *signal)
     jg__handle_stop(&signal->handle);
     jg__signal_release(signo);
     if (!watched(loop, signo)) {
-        jg__fetch_and(&loop->port.watched, ~jg__signal_bit(signo));
-        jg__fetch_and(&loop->port.pending, ~jg__signal_bit(signo));
+        jg__fetch_and(&loop->port.watched[jg__signal_word(signo)], ~jg__signal_bit(signo));
+        jg__fetch_and(&loop->port.pending[jg__signal_word(signo)], ~jg__signal_bit(signo));
     }
 }
 
 void jg__signals_drain(jg_loop *loop)
 {
-    uint64_t pending = jg__exchange(&loop->port.pending, 0);
+    uint32_t pending[JG__SIGNAL_WORDS];
+
+    for (int word = 0; word < JG__SIGNAL_WORDS; word++)
+        pending[word] = jg__exchange(&loop->port.pending[word], 0);
 
     for (jg_link *link = loop->signals.next; link != &loop->signals; link = link->next) {
         jg_signal *signal = signal_of(link);
+        int signo = signal->handle.number;
 
-        if (pending & jg__signal_bit(signal->handle.number))
+        if (pending[jg__signal_word(signo)] & jg__signal_bit(signo))
             jg__loop_queue(loop, &signal->call);
     }
 }
 
 void jg__signals_adopt(jg_loop *loop)
 {
-    uint64_t bits = loop->port.watched;
+    const jg__sigport old = loop->port;
 
     /* The dispositions and their counts came along with the fork, the list of ports did not. */
     jg__sigport_open(&loop->port, loop->poller);
-    jg__store(&loop->port.watched, bits);
+    for (int word = 0; word < JG__SIGNAL_WORDS; word++)
+        jg__store(&loop->port.watched[word], old.watched[word]);
 }

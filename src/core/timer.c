@@ -68,7 +68,7 @@ static jg_time next_on_grid(const jg_timer *timer, jg_time now)
 {
     jg_time next = jg__time_add(timer->deadline, timer->interval);
 
-    if (next > now || timer->deadline > now)
+    if (next > now)
         return next;
     return jg__time_add(now - (now - timer->deadline) % timer->interval, timer->interval);
 }

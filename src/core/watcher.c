@@ -13,8 +13,8 @@
  * was closed while a duplicate lives on, in a child process, say. Then the poller starts again with
  * what is really wanted, for such a descriptor could keep the loop awake for ever.
  *
- * A watcher is not told of events that are older than itself: until the next wait it is fresh, and
- * what it wants counts for the kernel alone.
+ * A watcher is not told of events that are older than itself: one that was started inside a turn is
+ * fresh until the next wait, and what it wants counts for the kernel alone.
  */
 #include "core/loop.h"
 
@@ -237,7 +237,7 @@ int jg_watcher_start(jg_loop *loop, jg_watcher *watcher, int fd, unsigned events
 
     watcher->handle.number = fd;
     watcher->handle.events = (uint16_t)events;
-    watcher->handle.flags &= (uint16_t)~(JG__FAILED | JG__FRESH);
+    watcher->handle.flags &= (uint16_t) ~(JG__FAILED | JG__FRESH);
     watcher->wanted = events;
     watcher->next = NULL;
     for (place = &loop->descriptors[fd].watchers; *place; place = &(*place)->next)
@@ -307,7 +307,7 @@ int jg_watcher_close(jg_watcher *watcher)
         return -EINVAL;
 
     jg__check_thread(loop);
-    if (watcher->handle.flags & JG__FAILED) {
+    if (watcher->handle.flags & JG__FAILED && watcher->wanted == EBADF) {
         jg_watcher_stop(watcher);
         return -EBADF;
     }
@@ -336,6 +336,7 @@ static void update(jg_loop *loop, int fd)
             (void)ops->remove(loop->poller, fd); /* it may be closed, which is as good */
         unregistered(loop, descriptor);
         forget_always(loop, descriptor, fd);
+        descriptor->flags &= (uint8_t)~FAILING;
         return;
     }
     for (jg_watcher *w = descriptor->watchers; w; w = w->next) {
@@ -381,7 +382,7 @@ bool jg__watchers_flush(jg_loop *loop)
 bool jg__watchers_busy(const jg_loop *loop)
 {
     for (int i = 0; i < loop->always_count; i++) {
-        if (loop->descriptors[loop->always[i]].wanted)
+        if (loop->descriptors[loop->always[i]].wanted & (JG_READ | JG_WRITE))
             return true;
     }
     return false;
@@ -398,10 +399,11 @@ static bool is_news(const jg_loop *loop, uint32_t generation)
     return generation - first < loop->generation - loop->generation_at_wait;
 }
 
-/* Stop the failed watchers of a descriptor and tell them. */
-static void tell_failed(jg_loop *loop, int fd)
+/* Stop the failed watchers of a descriptor and tell them. Returns whether there were any. */
+static bool tell_failed(jg_loop *loop, int fd)
 {
     jg_watcher *w = loop->descriptors[fd].watchers;
+    bool called = false;
 
     loop->descriptors[fd].flags &= (uint8_t)~FAILING;
     while (w) {
@@ -413,9 +415,11 @@ static void tell_failed(jg_loop *loop, int fd)
         }
         jg_watcher_stop(w);
         w->handle.flags &= (uint16_t)~JG__FAILED;
+        called = true;
         w->fn(w->arg, error);
         w = loop->descriptors[fd].watchers; /* anything may have happened to the list */
     }
+    return called;
 }
 
 /* Returns whether anybody was called. */
@@ -448,13 +452,14 @@ static bool dispatch_event(jg_loop *loop, const jg__event *event)
     if (event->events < 0) {
         unregistered(loop, descriptor);
         fail(loop, descriptor, event->fd, event->events);
-        tell_failed(loop, event->fd);
-        return true;
+        return tell_failed(loop, event->fd);
     }
     if (descriptor->known)
         return dispatch(loop, event->fd, event->events);
 
     /* An error or hang-up that nobody wants yet would be reported for ever. */
+    if (jg__loop_forked(loop))
+        return false; /* a callback of this turn forked: the set is the parent's */
     (void)loop->poller->ops->remove(loop->poller, event->fd); /* it was registered */
     unregistered(loop, descriptor);
     return false;
@@ -468,10 +473,8 @@ bool jg__watchers_dispatch(jg_loop *loop, int n)
     for (int i = 0; i < failed; i++) {
         int fd = loop->changed[i];
 
-        if (loop->descriptors[fd].flags & FAILING) {
-            tell_failed(loop, fd);
-            called = true;
-        }
+        if (loop->descriptors[fd].flags & FAILING)
+            called |= tell_failed(loop, fd);
     }
 
     for (int i = 0; i < n; i++)
@@ -498,7 +501,7 @@ int jg__watchers_rebuild(jg_loop *loop, bool forked)
         r = ops->add(loop->poller, fd, descriptor->generation, descriptor->known);
         if (r < 0) {
             unregistered(loop, descriptor);
-            fail(loop, descriptor, fd, r);
+            fail(loop, descriptor, fd, r == -EPERM ? -EBADF : r);
         }
     }
     return 0;

@@ -236,7 +236,9 @@ static int wait_kernel(struct poll *poll, jg_time timeout)
         span = INT_MAX;
     n = (poll)(poll->polled, poll->count, span);
 #else
-    struct timespec span = {.tv_sec = (time_t)(timeout / JG_SECOND),
+    /* A time_t of 32 bits ends after 68 years; to wake once before is no harm. */
+    const jg_time seconds = timeout / JG_SECOND;
+    struct timespec span = {.tv_sec = (time_t)(seconds < INT_MAX ? seconds : INT_MAX),
                             .tv_nsec = (long)(timeout % JG_SECOND)};
     int n = ppoll(poll->polled, poll->count, timeout == JG_FOREVER ? NULL : &span, NULL);
 #endif

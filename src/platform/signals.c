@@ -18,11 +18,13 @@ static struct sigaction previous[JG__SIGNAL_MAX + 1];
 
 static void on_signal(int signo)
 {
-    const uint64_t bit = jg__signal_bit(signo);
+    const int word = jg__signal_word(signo);
+    const uint32_t bit = jg__signal_bit(signo);
 
     jg__fetch_add(&running, 1);
     for (jg__sigport *port = jg__load(&ports); port; port = jg__load(&port->next)) {
-        if ((jg__load(&port->watched) & bit) && !(jg__fetch_or(&port->pending, bit) & bit))
+        if ((jg__load(&port->watched[word]) & bit) &&
+            !(jg__fetch_or(&port->pending[word], bit) & bit))
             port->poller->ops->wake(port->poller);
     }
     jg__fetch_sub(&running, 1);
@@ -30,9 +32,7 @@ static void on_signal(int signo)
 
 void jg__sigport_open(jg__sigport *port, jg__poller *poller)
 {
-    port->poller = poller;
-    port->watched = 0;
-    port->pending = 0;
+    *port = (jg__sigport){.poller = poller};
     pthread_mutex_lock(&mutex);
     port->next = ports;
     jg__store(&ports, port);

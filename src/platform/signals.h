@@ -11,18 +11,25 @@
 
 #include "platform/poller.h"
 
-#define JG__SIGNAL_MAX 64
+#define JG__SIGNAL_MAX   64
+#define JG__SIGNAL_WORDS (JG__SIGNAL_MAX / 32)
 
 typedef struct jg__sigport {
     struct jg__sigport *next;
     jg__poller *poller;
-    uint64_t watched; /* bit signo - 1 */
-    uint64_t pending;
+    uint32_t watched[JG__SIGNAL_WORDS]; /* see jg__signal_word and _bit */
+    uint32_t pending[JG__SIGNAL_WORDS];
 } jg__sigport;
 
-static inline uint64_t jg__signal_bit(int signo)
+/* Words of 32 bits, which are atomic without locks everywhere; those of 64 are not. */
+static inline int jg__signal_word(int signo)
 {
-    return (uint64_t)1 << (signo - 1);
+    return (signo - 1) / 32;
+}
+
+static inline uint32_t jg__signal_bit(int signo)
+{
+    return (uint32_t)1 << (signo - 1) % 32;
 }
 
 /* Put a port on the list, or take it off. Neither can fail. */

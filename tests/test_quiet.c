@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What must not wake the loop, and what a fork in the middle of a turn must leave alone.
+ */
+#include "support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void count_event(void *arg, int events)
+{
+    (void)events;
+    ++*(int *)arg;
+}
+
+static void a_file_watched_for_hang_ups_alone_lets_the_loop_sleep(void **state)
+{
+    jg_loop *loop = test_loop(JG_LOOP_VIRTUAL_TIME);
+    jg_watcher watcher;
+    int calls = 0;
+
+    (void)state;
+    jg_watcher_init(&watcher, count_event, &calls);
+    assert_int_equal(jg_watcher_start(loop, &watcher, open("/dev/null", O_RDONLY), JG_HANGUP), 0);
+    assert_true(jg_loop_prepare(loop) == JG_FOREVER);
+    assert_int_equal(jg_loop_run_once(loop, JG_SECOND), 1);
+    assert_true(jg_loop_now(loop) == JG_SECOND);
+    assert_int_equal(calls, 0);
+    assert_int_equal(jg_watcher_close(&watcher), 0);
+    test_loop_done(loop);
+}
+
+static void a_lost_watcher_that_is_stopped_does_not_end_the_wait(void **state)
+{
+    jg_loop *loop = test_loop(JG_LOOP_VIRTUAL_TIME);
+    jg_watcher closed, lost;
+    jg_timer timer;
+    int fds[2], calls = 0, ticks = 0;
+
+    (void)state;
+    test_socketpair(fds);
+    jg_watcher_init(&closed, count_event, &calls);
+    jg_watcher_init(&lost, count_event, &calls);
+    jg_timer_init(&timer, test_count_call, &ticks);
+    jg_call_later(loop, &timer, 10 * JG_SECOND);
+    assert_int_equal(jg_watcher_start(loop, &closed, fds[0], JG_READ), 0);
+    assert_int_equal(jg_watcher_start(loop, &lost, fds[0], JG_READ), 0);
+    assert_int_equal(jg_watcher_close(&closed), 0);
+    jg_watcher_stop(&lost);
+    assert_int_equal(jg_loop_run_once(loop, JG_SECOND), 1);
+    assert_true(jg_loop_now(loop) == JG_SECOND);
+    assert_int_equal(calls + ticks, 0);
+    jg_timer_stop(&timer);
+    close(fds[1]);
+    test_loop_done(loop);
+}
+
+/* Forks in a callback; the child has more of the turn to do, the parent watches something new. */
+struct fork_in_turn {
+    jg_loop *loop;
+    jg_watcher forking, paused, late;
+    int first[2], second[2], go[2];
+    int calls;
+    pid_t pid;
+};
+
+static void fork_in_callback(void *arg, int events)
+{
+    struct fork_in_turn *fork_in_turn = arg;
+    char byte;
+
+    (void)events;
+    test_check(read(fork_in_turn->first[0], &byte, 1) == 1);
+    fork_in_turn->pid = fork();
+    test_check(fork_in_turn->pid >= 0);
+    if (fork_in_turn->pid == 0) {
+        /* Goes on with the turn when the parent has started its new watcher. */
+        test_check(read(fork_in_turn->go[0], &byte, 1) == 1);
+        return;
+    }
+    jg_watcher_init(&fork_in_turn->late, count_event, &fork_in_turn->calls);
+    assert_int_equal(
+        jg_watcher_start(fork_in_turn->loop, &fork_in_turn->late, fork_in_turn->second[0], JG_READ),
+        0);
+    test_check(write(fork_in_turn->go[1], "x", 1) == 1);
+    while (waitpid(fork_in_turn->pid, NULL, 0) < 0) {
+        test_check(errno == EINTR);
+    }
+}
+
+static void a_child_that_finishes_the_turn_takes_no_descriptor_from_the_parent(void **state)
+{
+    struct fork_in_turn f = {.loop = test_loop(0)};
+    int r;
+
+    (void)state;
+    test_socketpair(f.first);
+    test_socketpair(f.second);
+    assert_int_equal(pipe(f.go), 0);
+    jg_watcher_init(&f.forking, fork_in_callback, &f);
+    jg_watcher_init(&f.paused, count_event, &f.calls);
+    assert_int_equal(jg_watcher_start(f.loop, &f.forking, f.first[0], JG_READ), 0);
+    assert_int_equal(jg_watcher_start(f.loop, &f.paused, f.second[0], 0), 0);
+    r = jg_loop_run_once(f.loop, 0);
+    assert_int_equal(r, 1);
+    test_check(write(f.first[1], "x", 1) == 1);
+    close(f.second[1]); /* the paused one hangs up */
+    r = jg_loop_run_once(f.loop, 0);
+    if (f.pid == 0) {
+        _exit(0);
+    }
+    assert_int_equal(r, 1);
+    for (int i = 1; i <= 3; i++) {
+        assert_int_equal(jg_loop_run_once(f.loop, JG_SECOND), 1);
+        assert_int_equal(f.calls, i);
+    }
+    jg_watcher_stop(&f.paused);
+    assert_int_equal(jg_watcher_close(&f.late), 0);
+    assert_int_equal(jg_watcher_close(&f.forking), 0);
+    close(f.first[1]);
+    close(f.go[0]);
+    close(f.go[1]);
+    test_loop_done(f.loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_file_watched_for_hang_ups_alone_lets_the_loop_sleep),
+        cmocka_unit_test(a_lost_watcher_that_is_stopped_does_not_end_the_wait),
+        cmocka_unit_test(a_child_that_finishes_the_turn_takes_no_descriptor_from_the_parent),
+    };
+
+    return cmocka_run_group_tests_name("quiet", tests, NULL, NULL);
+}
