@@ -5,6 +5,7 @@
  * point, are in test_run.c.
  */
 #include "support.h"
+#include "world.h"
 
 #include <juggle/coro.h>
 
@@ -15,36 +16,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* A root scope on a loop of its own, and what leaving it gave. */
-struct world {
-    jg_loop *loop;
-    jg_scope root;
-    jg_op left;
-    int result; /* of leaving; 12345 before */
-};
-
-static void world_left(void *arg)
-{
-    struct world *world = arg;
-
-    world->result = jg_op_status(&world->left);
-}
-
-static void world_init(struct world *world)
-{
-    *world = (struct world){.loop = test_loop(JG_LOOP_VIRTUAL_TIME), .result = 12345};
-    jg_scope_open(&world->root, world->loop, NULL, NULL);
-    jg_op_init(&world->left, world->loop, world_left, world);
-}
-
-static void world_done(struct world *world)
-{
-    jg_scope_close(&world->root, 0, &world->left);
-    assert_int_equal(jg_loop_run(world->loop), 0);
-    assert_int_not_equal(world->result, 12345);
-    test_loop_done(world->loop);
-}
 
 static void spawn(struct world *world, jg_coro_fn fn, void *arg, int *ret_status)
 {

@@ -4,42 +4,12 @@
  * same for coroutines is in test_coro.c; scopes have test_scope.c.
  */
 #include "support.h"
+#include "world.h"
 
 #include <juggle/task.h>
 
 #include <stdlib.h>
 #include <string.h>
-
-/* A root scope on a loop of its own, and what leaving it gave. */
-struct world {
-    jg_loop *loop;
-    jg_scope root;
-    jg_op left;
-    int result; /* of leaving; 12345 before */
-};
-
-static void world_left(void *arg)
-{
-    struct world *world = arg;
-
-    world->result = jg_op_status(&world->left);
-}
-
-static void world_init(struct world *world)
-{
-    *world = (struct world){.loop = test_loop(JG_LOOP_VIRTUAL_TIME), .result = 12345};
-    jg_scope_open(&world->root, world->loop, NULL, NULL);
-    jg_op_init(&world->left, world->loop, world_left, world);
-}
-
-/* Leave the root scope, run what is left, and free the loop. */
-static void world_done(struct world *world)
-{
-    jg_scope_close(&world->root, 0, &world->left);
-    assert_int_equal(jg_loop_run(world->loop), 0);
-    assert_int_not_equal(world->result, 12345);
-    test_loop_done(world->loop);
-}
 
 /* A task that waits for things, one after the other, and notes what it saw. */
 struct walker {
