@@ -88,6 +88,9 @@ void test_in_child(void (*fn)(void *arg), void *arg);
 /* Run fn(arg) in a forked child, which must abort with a message that contains `message`. */
 void test_expect_abort(void (*fn)(void *arg), void *arg, const char *message);
 
+/* Have a system call fail from now on, by seccomp; false where that cannot be had. Linux only. */
+bool test_deny(unsigned number, unsigned error);
+
 /* An assertion for other threads and forked children. */
 #define test_check(condition) ((condition) ? (void)0 : test_fail(__FILE__, __LINE__, #condition))
 

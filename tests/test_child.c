@@ -14,9 +14,6 @@
 #include <unistd.h>
 
 #ifdef __linux__
-#    include <linux/filter.h>
-#    include <linux/seccomp.h>
-#    include <sys/prctl.h>
 #    include <sys/syscall.h>
 #    ifndef SYS_pidfd_open
 #        define SYS_pidfd_open 434
@@ -548,21 +545,6 @@ static void where_SIGCHLD_is_inherited_ignored_the_end_is_still_told(void **stat
 
 #ifdef __linux__
 
-/* Have a system call fail from now on; false where that cannot be had. */
-static bool deny(unsigned number, unsigned error)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
-
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
 static void watch_on_an_old_kernel(void *arg)
 {
     struct ended ended = {0, -1};
@@ -570,7 +552,7 @@ static void watch_on_an_old_kernel(void *arg)
     jg_loop *loop;
     jg_child child;
 
-    if (!deny(SYS_pidfd_open, (unsigned)*(int *)arg)) {
+    if (!test_deny(SYS_pidfd_open, (unsigned)*(int *)arg)) {
         fprintf(stderr, "seccomp is not to be had here\n");
         return;
     }

@@ -15,9 +15,6 @@
 #include <unistd.h>
 
 #ifdef __linux__
-#    include <linux/filter.h>
-#    include <linux/seccomp.h>
-#    include <sys/prctl.h>
 #    include <sys/syscall.h>
 #    ifndef SYS_epoll_pwait2
 #        define SYS_epoll_pwait2 441
@@ -177,21 +174,6 @@ static void a_removed_or_extended_deadline_does_not_end_a_turn(void **state)
 
 #ifdef __linux__
 
-/* Have a system call fail from now on; false where that cannot be had. */
-static bool deny(unsigned number, unsigned error)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
-
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
 static void *send_wake(void *arg)
 {
     usleep(2000);
@@ -233,7 +215,7 @@ static void wait_on_an_old_kernel(void *arg)
     pthread_t thread;
     size_t i;
 
-    if (!deny(SYS_epoll_pwait2, (unsigned)error)) {
+    if (!test_deny(SYS_epoll_pwait2, (unsigned)error)) {
         fprintf(stderr, "seccomp is not to be had here\n");
         return;
     }
