@@ -180,7 +180,7 @@ JG_API int jg_loop_fd(jg_loop *loop);
  * Make the calling thread the loop's: for a loop made by one thread and run by another. The loop
  * must not be running and its former thread must not use it any more.
  *
- * Returns   0, or -EBUSY.
+ * Returns   0; -EBUSY; -ENOMEM, if it has had coroutines.
  * Owns      nothing.
  * Thread    any.
  * Suspends  no.

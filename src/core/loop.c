@@ -324,11 +324,16 @@ const char *jg_loop_backend(const jg_loop *loop)
 
 int jg_loop_adopt(jg_loop *loop)
 {
+    int r = 0;
+
     if (loop->running)
         return -EBUSY;
 
-    loop->thread = jg__thread_self();
-    return 0;
+    if (loop->coros)
+        r = loop->adopt_coros(loop->coros);
+    if (r == 0)
+        loop->thread = jg__thread_self();
+    return r;
 }
 
 int jg_loop_fork(jg_loop *loop)

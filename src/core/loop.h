@@ -76,6 +76,7 @@ struct jg_loop {
 
     struct jg__coros *coros; /* of the layer above, made when the first coroutine is */
     void (*free_coros)(struct jg__coros *coros);
+    int (*adopt_coros)(struct jg__coros *coros); /* see jg_loop_adopt */
 
     jg_error_fn on_error;
     void *on_error_arg;

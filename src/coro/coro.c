@@ -55,6 +55,11 @@ static void free_coros(struct jg__coros *coros)
     jg__free(allocator, coros, sizeof(*coros));
 }
 
+static int adopt_coros(struct jg__coros *coros)
+{
+    return jg__overflow_adopt(&coros->overflow);
+}
+
 static int reserve_coros(jg_loop *loop)
 {
     struct jg__coros *coros;
@@ -78,6 +83,7 @@ static int reserve_coros(jg_loop *loop)
 
     loop->coros = coros;
     loop->free_coros = free_coros;
+    loop->adopt_coros = adopt_coros;
     return 0;
 }
 
@@ -115,10 +121,12 @@ int jg_spawn(jg_scope *scope, jg_coro_fn fn, void *arg, const jg_spawn_options *
     jg_loop *loop = scope->loop;
     jg__stack *stack;
     struct coro *coro;
-    int r = reserve_coros(loop);
+    int r;
 
+    jg__check_thread(loop);
     if (!options)
         options = &defaults;
+    r = reserve_coros(loop);
     if (r == 0)
         r = jg__stack_take(&loop->coros->stacks, options->stack_size, &stack);
     if (r < 0)
