@@ -10,6 +10,7 @@
 #include <juggle/coro.h>
 
 #include <signal.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -1111,7 +1112,33 @@ static int spawn_digger(void *arg)
     return jg_scope_leave(&scope, 0);
 }
 
-static void a_stack_overflow_ends_the_program_with_the_name_of_the_coroutine(void **state)
+static void overflow_in_run(void)
+{
+    (void)jg_run(spawn_digger, NULL, NULL);
+}
+
+static void *adopt_and_run(void *loop)
+{
+    test_check(jg_loop_adopt(loop) == 0);
+    (void)jg_loop_run(loop);
+    return NULL;
+}
+
+/* The coroutine is spawned on one thread and overflows on another. */
+static void overflow_after_adoption(void)
+{
+    static jg_scope root;
+    pthread_t thread;
+    jg_loop *loop;
+
+    test_check(jg_loop_new(NULL, &loop) == 0);
+    jg_scope_open(&root, loop, NULL, NULL);
+    test_check(jg_spawn(&root, dig_for_ever, NULL, &(jg_spawn_options){.name = "mole"}) == 0);
+    test_check(pthread_create(&thread, NULL, adopt_and_run, loop) == 0);
+    (void)pthread_join(thread, NULL);
+}
+
+static void assert_overflow_names_the_mole(void (*overflow)(void))
 {
     static const struct rlimit no_core = {0, 0};
     char output[4096];
@@ -1120,7 +1147,6 @@ static void a_stack_overflow_ends_the_program_with_the_name_of_the_coroutine(voi
     int ends[2], status;
     pid_t pid;
 
-    (void)state;
     if (test_is_slow())
         skip(); /* they have reports of their own */
     assert_int_equal(pipe(ends), 0);
@@ -1134,7 +1160,7 @@ static void a_stack_overflow_ends_the_program_with_the_name_of_the_coroutine(voi
         dup2(ends[1], STDERR_FILENO);
         close(ends[0]);
         close(ends[1]);
-        (void)jg_run(spawn_digger, NULL, NULL);
+        overflow();
         _exit(0);
     }
     close(ends[1]);
@@ -1147,6 +1173,18 @@ static void a_stack_overflow_ends_the_program_with_the_name_of_the_coroutine(voi
     assert_true(WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGBUS);
     assert_non_null(strstr(output, "stack overflow"));
     assert_non_null(strstr(output, "mole"));
+}
+
+static void a_stack_overflow_ends_the_program_with_the_name_of_the_coroutine(void **state)
+{
+    (void)state;
+    assert_overflow_names_the_mole(overflow_in_run);
+}
+
+static void a_stack_overflow_is_told_on_the_thread_that_adopted_the_loop_too(void **state)
+{
+    (void)state;
+    assert_overflow_names_the_mole(overflow_after_adoption);
 }
 
 static void an_impossible_stack_is_refused_and_changes_nothing(void **state)
@@ -1200,6 +1238,7 @@ int main(void)
         cmocka_unit_test(a_spawn_that_is_refused_gives_its_stack_back),
         cmocka_unit_test(a_coroutine_gets_the_stack_it_asks_for),
         cmocka_unit_test(a_stack_overflow_ends_the_program_with_the_name_of_the_coroutine),
+        cmocka_unit_test(a_stack_overflow_is_told_on_the_thread_that_adopted_the_loop_too),
         cmocka_unit_test(an_impossible_stack_is_refused_and_changes_nothing),
     };
 
