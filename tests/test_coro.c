@@ -821,7 +821,7 @@ static int give_way_with_the_op_pending(void *arg)
     jg_future never = {.done = false};
 
     (void)arg;
-    (void)jg_future_start(&never, jg_task_op(jg_task_current()));
+    (void)jg_future_wait_start(&never, jg_task_op(jg_task_current()));
     return jg_sleep(0);
 }
 

@@ -119,7 +119,7 @@ static void no_callback_runs_inside_start_complete_or_cancel(void **state)
     probe_init(&cancelled, loop);
 
     assert_int_equal(jg_future_set(&set, 3), 0);
-    assert_int_equal(jg_future_start(&set, &started.op), 0);
+    assert_int_equal(jg_future_wait_start(&set, &started.op), 0);
     assert_int_equal(started.calls, 0);
 
     (void)jg_op_start(&completed.op, &prompt, NULL);
@@ -229,10 +229,10 @@ static void a_cancel_that_was_there_first_wins_and_leaves_the_future_alone(void 
     jg_future_init(&future);
     probe_init(&first, loop);
     probe_init(&second, loop);
-    assert_int_equal(jg_future_start(&future, &first.op), 0);
+    assert_int_equal(jg_future_wait_start(&future, &first.op), 0);
     jg_op_cancel(&first.op);
     assert_int_equal(jg_future_set(&future, 9), 0);
-    assert_int_equal(jg_future_start(&future, &second.op), 0);
+    assert_int_equal(jg_future_wait_start(&future, &second.op), 0);
     assert_int_equal(jg_loop_run(loop), 0);
     assert_int_equal(first.calls, 1);
     assert_int_equal(first.status, -ECANCELED);
@@ -458,7 +458,7 @@ static void a_future_is_set_once(void **state)
     probe_init(&probe, loop);
     assert_int_equal(jg_future_set(&future, -EPIPE), 0);
     assert_int_equal(jg_future_set(&future, 1), -EALREADY);
-    assert_int_equal(jg_future_start(&future, &probe.op), 0);
+    assert_int_equal(jg_future_wait_start(&future, &probe.op), 0);
     assert_int_equal(jg_loop_run(loop), 0);
     assert_int_equal(probe.status, -EPIPE);
     test_loop_done(loop);
@@ -477,14 +477,14 @@ static void a_future_completes_all_who_wait_in_their_order_but_who_was_cancelled
         probes[i].trace = &trace;
         probes[i].letter = (char)('a' + i);
         if (i < 4)
-            assert_int_equal(jg_future_start(&future, &probes[i].op), 0);
+            assert_int_equal(jg_future_wait_start(&future, &probes[i].op), 0);
     }
     jg_op_cancel(&probes[1].op);
     assert_int_equal(jg_loop_run(loop), 0);
     assert_string_equal(trace.letters, "b");
 
     assert_int_equal(jg_future_set(&future, 5), 0);
-    assert_int_equal(jg_future_start(&future, &probes[4].op), 0);
+    assert_int_equal(jg_future_wait_start(&future, &probes[4].op), 0);
     assert_int_equal(jg_loop_run(loop), 0);
     assert_string_equal(trace.letters, "bacde");
     for (int i = 0; i < 5; i++) {
@@ -506,7 +506,7 @@ static void again_run(void *arg)
 
     probe_run(&again->probe);
     if (again->probe.calls == 1)
-        test_check(jg_future_start(again->future, &again->probe.op) == 0);
+        test_check(jg_future_wait_start(again->future, &again->probe.op) == 0);
 }
 
 static void waiting_anew_for_a_future_that_is_set_takes_another_turn(void **state)
@@ -517,7 +517,7 @@ static void waiting_anew_for_a_future_that_is_set_takes_another_turn(void **stat
 
     (void)state;
     jg_op_init(&again.probe.op, loop, again_run, &again);
-    (void)jg_future_start(&future, &again.probe.op);
+    (void)jg_future_wait_start(&future, &again.probe.op);
     (void)jg_future_set(&future, 0);
     assert_int_equal(jg_loop_run_once(loop, 0), 1);
     assert_int_equal(again.probe.calls, 1);
@@ -534,7 +534,7 @@ static void a_pending_op_alone_does_not_keep_the_loop_running(void **state)
 
     (void)state;
     probe_init(&probe, loop);
-    (void)jg_future_start(&future, &probe.op);
+    (void)jg_future_wait_start(&future, &probe.op);
     assert_false(jg_loop_alive(loop));
     assert_int_equal(jg_loop_run(loop), 0);
     assert_true(jg_op_pending(&probe.op));
@@ -614,7 +614,7 @@ static void ops_futures_and_sleeps_allocate_nothing(void **state)
     for (int i = 0; i < 100; i++) {
         probe_init(&probes[i], loop);
         if (i > 0)
-            (void)jg_future_start(&future, &probes[i].op);
+            (void)jg_future_wait_start(&future, &probes[i].op);
     }
     (void)jg_sleep_start(&sleeper, 5, &probes[0].op);
     jg_op_cancel(&probes[50].op);

@@ -42,7 +42,7 @@ static void three_start(struct three *three, jg_time at, int status)
     }
     assert_int_equal(jg_sleep_start(&three->sleeper[0], 10 * MS, &three->op[0]), 0);
     assert_int_equal(jg_sleep_start(&three->sleeper[1], 30 * MS, &three->op[1]), 0);
-    assert_int_equal(jg_future_start(&three->future, &three->op[2]), 0);
+    assert_int_equal(jg_future_wait_start(&three->future, &three->op[2]), 0);
 }
 
 static int elapsed(jg_time since)

@@ -46,7 +46,7 @@ static int walk(jg_task *task, void *arg, int status)
     while (walker->waits > 0) {
         walker->waits--;
         if (walker->future)
-            r = jg_future_start(walker->future, jg_task_op(task));
+            r = jg_future_wait_start(walker->future, jg_task_op(task));
         else
             r = jg_sleep_start(&walker->sleeper, walker->delay, jg_task_op(task));
         walker->starts[step] = r;

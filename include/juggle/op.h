@@ -119,7 +119,7 @@ JG_API int jg_future_set(jg_future *future, int status);
  * Thread    loop.
  * Suspends  no.
  */
-JG_API int jg_future_start(jg_future *future, jg_op *op);
+JG_API int jg_future_wait_start(jg_future *future, jg_op *op);
 
 JG_END_DECLS
 

@@ -44,8 +44,10 @@ JG_API void jg_watcher_init(jg_watcher *watcher, jg_watcher_fn fn, void *arg);
  * events    of JG_READ, JG_WRITE, JG_HANGUP; 0 starts paused.
  *
  * Returns   0; -EBADF, -EINVAL, -EALREADY if it is started, -ENOMEM, -ENOSPC, JG_EFORKED; -ELOOP
- * for a poller (an epoll descriptor) nested too deep. Owns      nothing; `watcher` must stay until
- * it is stopped. Thread    loop. Suspends  no.
+ *           for a poller (an epoll descriptor) nested too deep.
+ * Owns      nothing; `watcher` must stay until it is stopped.
+ * Thread    loop.
+ * Suspends  no.
  */
 JG_API int jg_watcher_start(jg_loop *loop, jg_watcher *watcher, int fd, unsigned events);
 

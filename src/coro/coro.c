@@ -220,7 +220,7 @@ int jg_sleep(jg_time delay)
 int jg_future_wait(jg_future *future)
 {
     jg_op *op = jg_task_op(self());
-    int r = jg_future_start(future, op);
+    int r = jg_future_wait_start(future, op);
 
     return r < 0 ? r : jg_await(op);
 }

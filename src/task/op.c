@@ -82,7 +82,7 @@ void jg__op_cancel_listed(jg_op *op)
     jg_op_complete(op, -ECANCELED);
 }
 
-int jg_future_start(jg_future *future, jg_op *op)
+int jg_future_wait_start(jg_future *future, jg_op *op)
 {
     static const jg_provider provider = {"future", jg__op_cancel_listed};
     int r = jg_op_start(op, &provider, future);
