@@ -24,8 +24,10 @@ static void release(jg_loop *loop)
 {
     const jg_allocator allocator = loop->allocator;
 
-    if (loop->coros)
-        loop->free_coros(loop->coros);
+    for (int i = 0; i < JG__PARTS; i++) {
+        if (loop->parts[i])
+            loop->parts[i]->free(loop->parts[i]);
+    }
     if (loop->poller)
         loop->poller->ops->close(loop->poller);
     jg__watchers_fini(loop);
@@ -95,14 +97,18 @@ int jg_loop_new(const jg_loop_options *options, jg_loop **ret_loop)
 
 int jg_loop_free(jg_loop *loop)
 {
-    int leaked;
+    int leaked = 0;
 
     if (!loop)
         return 0;
 
     jg__check_thread(loop);
     jg__check(!loop->running || jg__loop_forked(loop), "the loop is running");
-    leaked = jg__loop_stop_all(loop);
+    for (int i = 0; i < JG__PARTS; i++) {
+        if (loop->parts[i] && loop->parts[i]->close)
+            leaked += loop->parts[i]->close(loop->parts[i]);
+    }
+    leaked += jg__loop_stop_all(loop);
     jg__sigport_close(&loop->port);
     release(loop);
     return leaked;
@@ -329,8 +335,10 @@ int jg_loop_adopt(jg_loop *loop)
     if (loop->running)
         return -EBUSY;
 
-    if (loop->coros)
-        r = loop->adopt_coros(loop->coros);
+    for (int i = 0; i < JG__PARTS && r == 0; i++) {
+        if (loop->parts[i] && loop->parts[i]->adopt)
+            r = loop->parts[i]->adopt(loop->parts[i]);
+    }
     if (r == 0)
         loop->thread = jg__thread_self();
     return r;
@@ -355,5 +363,9 @@ int jg_loop_fork(jg_loop *loop)
     loop->sleeping = 0;
     jg__signals_adopt(loop);
     jg__children_disown(loop);
+    for (int i = 0; i < JG__PARTS; i++) {
+        if (loop->parts[i] && loop->parts[i]->forked)
+            loop->parts[i]->forked(loop->parts[i]);
+    }
     return 0;
 }

@@ -36,6 +36,16 @@ typedef struct jg__descriptor {
     uint8_t flags;        /* see watcher.c */
 } jg__descriptor;
 
+/* What the layers above keep for a loop: the first member of a struct of theirs. */
+typedef struct jg__part {
+    int (*close)(struct jg__part *part);   /* before the objects are stopped; returns the leaks */
+    void (*free)(struct jg__part *part);   /* at last; has to be there, the others may be NULL */
+    int (*adopt)(struct jg__part *part);   /* see jg_loop_adopt; may be asked again, if one fails */
+    void (*forked)(struct jg__part *part); /* in jg_loop_fork, with the loop whole again */
+} jg__part;
+
+enum { JG__PART_COROS, JG__PART_EXECUTORS, JG__PART_BUFFER, JG__PARTS };
+
 struct jg_loop {
     jg_link ready;    /* calls for the next turn */
     jg_link batch;    /* calls of this turn */
@@ -74,9 +84,7 @@ struct jg_loop {
     jg_link children;
     jg_signal child_signal; /* started while children need it */
 
-    struct jg__coros *coros; /* of the layer above, made when the first coroutine is */
-    void (*free_coros)(struct jg__coros *coros);
-    int (*adopt_coros)(struct jg__coros *coros); /* see jg_loop_adopt */
+    jg__part *parts[JG__PARTS]; /* made when they are first needed, until then NULL */
 
     jg_error_fn on_error;
     void *on_error_arg;

@@ -15,6 +15,7 @@
 #include <errno.h>
 
 struct jg__coros {
+    jg__part part;
     jg_loop *loop;
     jg__context context; /* of the loop, while a coroutine runs */
     jg__stacks stacks;
@@ -46,8 +47,14 @@ static void report_overflow(void *arg, jg__stack *stack)
     jg__print_error("\n");
 }
 
-static void free_coros(struct jg__coros *coros)
+static struct jg__coros *coros_of(jg_loop *loop)
 {
+    return (struct jg__coros *)loop->parts[JG__PART_COROS];
+}
+
+static void free_coros(jg__part *part)
+{
+    struct jg__coros *coros = (struct jg__coros *)part;
     const jg_allocator *allocator = &coros->loop->allocator;
 
     jg__overflow_unwatch(&coros->overflow);
@@ -55,9 +62,9 @@ static void free_coros(struct jg__coros *coros)
     jg__free(allocator, coros, sizeof(*coros));
 }
 
-static int adopt_coros(struct jg__coros *coros)
+static int adopt_coros(jg__part *part)
 {
-    return jg__overflow_adopt(&coros->overflow);
+    return jg__overflow_adopt(&((struct jg__coros *)part)->overflow);
 }
 
 static int reserve_coros(jg_loop *loop)
@@ -65,7 +72,7 @@ static int reserve_coros(jg_loop *loop)
     struct jg__coros *coros;
     int r;
 
-    if (loop->coros)
+    if (coros_of(loop))
         return 0;
 
     coros = jg__alloc(&loop->allocator, sizeof(*coros));
@@ -81,9 +88,8 @@ static int reserve_coros(jg_loop *loop)
         return r;
     }
 
-    loop->coros = coros;
-    loop->free_coros = free_coros;
-    loop->adopt_coros = adopt_coros;
+    coros->part = (jg__part){.free = free_coros, .adopt = adopt_coros};
+    loop->parts[JG__PART_COROS] = &coros->part;
     return 0;
 }
 
@@ -128,7 +134,7 @@ int jg_spawn(jg_scope *scope, jg_coro_fn fn, void *arg, const jg_spawn_options *
         options = &defaults;
     r = reserve_coros(loop);
     if (r == 0)
-        r = jg__stack_take(&loop->coros->stacks, options->stack_size, &stack);
+        r = jg__stack_take(&coros_of(loop)->stacks, options->stack_size, &stack);
     if (r < 0)
         return r;
 
@@ -136,12 +142,12 @@ int jg_spawn(jg_scope *scope, jg_coro_fn fn, void *arg, const jg_spawn_options *
     jg_task_init(&coro->task, options->name, step, NULL);
     r = jg_task_spawn(scope, &coro->task, options->ret_status);
     if (r < 0) {
-        jg__stack_give(&loop->coros->stacks, stack);
+        jg__stack_give(&coros_of(loop)->stacks, stack);
         return r;
     }
 
     coro->task.release = release;
-    coro->coros = loop->coros;
+    coro->coros = coros_of(loop);
     coro->fn = fn;
     coro->arg = arg;
     coro->status = JG_PENDING;
