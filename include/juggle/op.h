@@ -19,6 +19,7 @@
 #define JUGGLE_OP_H
 
 #include <juggle/call.h>
+#include <juggle/wake.h>
 
 JG_BEGIN_DECLS
 
@@ -86,7 +87,7 @@ JG_API int jg_op_start(jg_op *op, const jg_provider *provider, void *data);
  *
  * Returns   nothing; it cannot fail and does not allocate.
  * Owns      nothing; from here on the op is the consumer's.
- * Thread    loop; another thread sends a jg_wake whose callback completes the op.
+ * Thread    loop; for other threads there is jg_promise.
  * Suspends  no.
  */
 JG_API void jg_op_complete(jg_op *op, int status);
@@ -120,6 +121,53 @@ JG_API int jg_future_set(jg_future *future, int status);
  * Suspends  no.
  */
 JG_API int jg_future_wait_start(jg_future *future, jg_op *op);
+
+/*
+ * The end of an op that another thread, or the callback of another library, completes. Start it on
+ * the loop, hand it over, have the thread set it once:
+ *
+ *     r = jg_promise_start(&job->promise, NULL, NULL, op);
+ *     if (r == 0)
+ *         hand_over(job);        // its thread ends with jg_promise_set(&job->promise, 0)
+ */
+typedef struct jg_promise {
+    jg_wake wake;
+    jg_op *op;
+    jg_call_fn on_cancel;
+    void *arg;
+    int status;
+    int flags;
+} jg_promise;
+
+/**
+ * Start an op that completes when the promise is set, and keep the loop alive until then.
+ * Cancelling it is a request: the thread sees it in jg_promise_cancelled, on_cancel(arg) may tell
+ * it, and the op goes on until the promise is set. asyncio: wrap_future.
+ *
+ * on_cancel called on the loop's thread, at most once, while the op is pending; or NULL. It may set
+ *           the promise.
+ *
+ * Returns   0, or -ECANCELED as jg_op_start.
+ * Owns      nothing; `promise` must stay until the op completed. In a forked child that goes on
+ * with the loop the thread does not exist: set the promise there. Thread    loop. Suspends  no.
+ */
+JG_API int jg_promise_start(jg_promise *promise, jg_call_fn on_cancel, void *arg, jg_op *op);
+
+/**
+ * Set a promise that was started, once: its op completes with this status, on the loop's thread.
+ * What the caller wrote before is visible there.
+ *
+ * status    >= 0, or a negative error.
+ *
+ * Returns   nothing; it cannot fail and does not allocate.
+ * Owns      nothing; from here on the promise is not the caller's. The loop may be freed meanwhile.
+ * Thread    any.
+ * Suspends  no.
+ */
+JG_API void jg_promise_set(jg_promise *promise, int status);
+
+/* Whether the op of a promise that is not set was asked to end. Any thread. */
+JG_API bool jg_promise_cancelled(const jg_promise *promise);
 
 JG_END_DECLS
 

@@ -109,6 +109,8 @@ int jg_loop_free(jg_loop *loop)
             leaked += loop->parts[i]->close(loop->parts[i]);
     }
     leaked += jg__loop_stop_all(loop);
+    while (jg__load(&loop->senders) > 0 && !jg__loop_forked(loop))
+        jg__thread_yield(); /* for the few instructions that it takes them to be done */
     jg__sigport_close(&loop->port);
     release(loop);
     return leaked;
@@ -361,6 +363,7 @@ int jg_loop_fork(jg_loop *loop)
     loop->forks = jg__fork_count;
     loop->rebuild = false;
     loop->sleeping = 0;
+    loop->senders = 0;
     jg__signals_adopt(loop);
     jg__children_disown(loop);
     for (int i = 0; i < JG__PARTS; i++) {

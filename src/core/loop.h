@@ -4,8 +4,8 @@
  * child.c each keep one kind of object; walk.c shows them.
  *
  * Invariants: `active` counts the started handles that are not unref'd. A handle is started exactly
- * if its `loop` is set. All fields belong to the loop's thread, but for `inbox`, `sleeping` and the
- * signal port.
+ * if its `loop` is set. All fields belong to the loop's thread, but for `inbox`, `sleeping`,
+ * `senders` and the signal port.
  */
 #ifndef JG_CORE_LOOP_H
 #define JG_CORE_LOOP_H
@@ -77,6 +77,7 @@ struct jg_loop {
     /* From other threads and from signal handlers. */
     jg_call *inbox; /* newest first, linked by link.next */
     int sleeping;   /* whoever sets it back to 0 wakes the poller */
+    int senders;    /* threads that look at the loop without keeping it alive */
     jg_link wakes;
     jg__sigport port;
     jg_link signals;

@@ -5,6 +5,13 @@
 
 #include "platform/signals.h"
 
+#include <sched.h>
+
+void jg__thread_yield(void)
+{
+    (void)sched_yield();
+}
+
 unsigned jg__fork_count;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;

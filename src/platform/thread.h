@@ -26,6 +26,9 @@ static inline uintptr_t jg__thread_self(void)
 #endif
 }
 
+/* Let other threads run. */
+void jg__thread_yield(void);
+
 /* How many forks lie between this process and the one that called jg__fork_watch first. */
 extern unsigned jg__fork_count;
 

@@ -34,6 +34,14 @@ static inline jg_op *jg__op_of(jg_link *link)
 
 void jg__op_cancel_listed(jg_op *op);
 
+/*
+ * For providers that are built on a promise: start it under their own name; note the request in
+ * their cancel callback; and complete the op at once, with no thread left that could set it.
+ */
+int jg__promise_start(jg_promise *promise, const jg_provider *provider, jg_op *op);
+void jg__promise_cancel(jg_promise *promise);
+void jg__promise_end(jg_promise *promise, int status);
+
 /* Whether a start or an await in this scope returns -ECANCELED; if so it is noted. NULL: no. */
 bool jg__scope_refuses(jg_scope *scope);
 
