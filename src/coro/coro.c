@@ -162,6 +162,22 @@ static jg_task *self(void)
     return jg__current;
 }
 
+jg_op *jg__coro_op(void)
+{
+    return jg_task_op(self());
+}
+
+bool jg__coro_spend(void)
+{
+    jg_task *task = self();
+
+    if (task->budget == 0 || task->scope->flags & JG__SCOPE_STOPS)
+        return false;
+
+    task->budget--;
+    return true;
+}
+
 void jg_op_self(jg_op *op)
 {
     jg_task *task = self();
@@ -225,10 +241,7 @@ int jg_sleep(jg_time delay)
 
 int jg_future_wait(jg_future *future)
 {
-    jg_op *op = jg_task_op(self());
-    int r = jg_future_wait_start(future, op);
-
-    return r < 0 ? r : jg_await(op);
+    return jg__await_started(jg_future_wait_start(future, jg__coro_op()));
 }
 
 void jg_scope_enter(jg_scope *scope, const jg_scope_options *options)
@@ -240,7 +253,7 @@ void jg_scope_enter(jg_scope *scope, const jg_scope_options *options)
 
 int jg_scope_leave(jg_scope *scope, int status)
 {
-    jg_op *op = jg_task_op(self());
+    jg_op *op = jg__coro_op();
     int r;
 
     jg__scope_body_ended(scope, status);

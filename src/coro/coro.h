@@ -10,4 +10,21 @@
 
 #include <juggle/coro.h>
 
+/*
+ * For the coroutine form of a start function: the op of the current coroutine, which must be one,
+ * to start; and the wait for it, unless starting it failed with r.
+ */
+jg_op *jg__coro_op(void);
+
+static inline int jg__await_started(int r)
+{
+    return r < 0 ? r : jg_await(jg__coro_op());
+}
+
+/*
+ * Whether the current coroutine may take what is ready without starting an op. That counts as an
+ * await. If not, because its scope is cancelled or its budget spent, it goes the long way.
+ */
+bool jg__coro_spend(void);
+
 #endif

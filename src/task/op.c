@@ -71,8 +71,7 @@ int jg_future_set(jg_future *future, int status)
 
     future->done = true;
     future->status = status;
-    while (future->waiters.next && !jg__list_empty(&future->waiters))
-        jg_op_complete(jg__op_of(future->waiters.next), status);
+    jg__waiters_complete(&future->waiters, status);
     return 0;
 }
 
@@ -90,13 +89,10 @@ int jg_future_wait_start(jg_future *future, jg_op *op)
     if (r < 0)
         return r;
 
-    if (future->done) {
+    if (future->done)
         jg_op_complete(op, future->status);
-        return 0;
-    }
-    if (!future->waiters.next)
-        jg__list_init(&future->waiters);
-    jg__list_append(&future->waiters, &op->call.link);
+    else
+        jg__waiters_append(&future->waiters, op);
     return 0;
 }
 

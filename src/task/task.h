@@ -42,6 +42,25 @@ int jg__promise_start(jg_promise *promise, const jg_provider *provider, jg_op *o
 void jg__promise_cancel(jg_promise *promise);
 void jg__promise_end(jg_promise *promise, int status);
 
+/* Ops that wait for a thing, the first to come first. Zeroed memory is such a list, with none. */
+static inline bool jg__has_waiters(const jg_link *waiters)
+{
+    return waiters->next && !jg__list_empty(waiters);
+}
+
+static inline void jg__waiters_append(jg_link *waiters, jg_op *op)
+{
+    if (!waiters->next)
+        jg__list_init(waiters);
+    jg__list_append(waiters, &op->call.link);
+}
+
+static inline void jg__waiters_complete(jg_link *waiters, int status)
+{
+    while (jg__has_waiters(waiters))
+        jg_op_complete(jg__op_of(waiters->next), status);
+}
+
 /* Whether a start or an await in this scope returns -ECANCELED; if so it is noted. NULL: no. */
 bool jg__scope_refuses(jg_scope *scope);
 
