@@ -44,6 +44,22 @@ JG_API int jg_test_advance(jg_loop *loop, jg_time delta);
  */
 JG_API int jg_test_script(jg_loop *loop, jg_time when, int fd, int events);
 
+/**
+ * Run what is ready in a turn in a random order, which is the same for the same seed, so that code
+ * which relies on an accidental order shows. Shuffled are, each among themselves: the queued calls,
+ * to which tasks that go on belong; the descriptors; and the timers with equal deadlines. What was
+ * ready in an earlier turn still runs earlier. Locks, queues and their like still serve first who
+ * came first.
+ *
+ * seed      0: back to the usual order.
+ *
+ * Returns   nothing.
+ * Owns      nothing.
+ * Thread    loop.
+ * Suspends  no.
+ */
+JG_API void jg_test_shuffle(jg_loop *loop, uint64_t seed);
+
 JG_END_DECLS
 
 #endif

@@ -242,6 +242,8 @@ static int turn(jg_loop *loop, jg_time limit)
         return n;
 
     collect(loop);
+    if (loop->shuffle)
+        jg__loop_shuffle(loop, n);
     return run(loop, n);
 }
 

@@ -90,6 +90,7 @@ struct jg_loop {
     jg_error_fn on_error;
     void *on_error_arg;
     unsigned flags;
+    uint64_t shuffle; /* random bits of jg_test_shuffle; 0: what is ready runs in order */
     jg_allocator allocator;
     jg__wheel wheel;
 };
@@ -183,6 +184,9 @@ void jg__children_disown(jg_loop *loop);
 bool jg__wake_owns(const jg_call *call);
 bool jg__signal_owns(const jg_call *call);
 bool jg__child_owns(const jg_call *call);
+
+/* test.c: put what is ready in this turn, with the first n of loop->events, in a random order. */
+void jg__loop_shuffle(jg_loop *loop, int n);
 
 /* walk.c: stop everything that is started, reporting it. Returns how much it was. */
 int jg__loop_stop_all(jg_loop *loop);
