@@ -149,7 +149,9 @@ typedef struct jg_promise {
  *
  * Returns   0, or -ECANCELED as jg_op_start.
  * Owns      nothing; `promise` must stay until the op completed. In a forked child that goes on
- * with the loop the thread does not exist: set the promise there. Thread    loop. Suspends  no.
+ *           with the loop the thread does not exist: set the promise there.
+ * Thread    loop.
+ * Suspends  no.
  */
 JG_API int jg_promise_start(jg_promise *promise, jg_call_fn on_cancel, void *arg, jg_op *op);
 
