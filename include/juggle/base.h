@@ -72,6 +72,7 @@ enum {
     JG_EFORKED = -4096,   /* the loop was made by the parent of this process; see jg_loop_fork */
     JG_EDEADLOCK = -4098, /* tasks are left that nothing can wake */
     JG_ELEAKED = -4097,   /* reported to the error hook: started when its loop was freed */
+    JG_EBROKEN = -4099,   /* the barrier was reset or aborted */
 };
 
 /**

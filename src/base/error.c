@@ -18,6 +18,8 @@ const char *jg_strerror(int error)
         return "still started when its event loop was freed";
     case JG_EDEADLOCK:
         return "tasks are left that nothing can wake";
+    case JG_EBROKEN:
+        return "the barrier is broken";
     default:
         return error < 0 ? strerror(-error) : "success";
     }
