@@ -7,6 +7,10 @@
  * They are structs in your memory, whose fields are the library's. Nothing allocates. They know no
  * owner, and there is nothing to free; but their memory must stay while somebody waits for them.
  *
+ * Each wait has two forms. Of jg_x, for coroutines, the documentation says what it returns. Of
+ * jg_x_start that is the status of `op`; itself it returns 0, or -ECANCELED as jg_op_start does,
+ * with nothing begun.
+ *
  * The rules:
  *   - What is released is handed to the first who waits, then and there. Nobody overtakes: while
  *     somebody waits, or was handed it and has yet to run, trying fails. So who has waited has it,
@@ -33,23 +37,14 @@ typedef struct jg_lock {
 JG_API void jg_lock_init(jg_lock *lock);
 
 /**
- * Lock, waiting for it as long as it takes. It is not recursive.
+ * Lock, waiting for it as long as it takes. A lock is not recursive.
  *
  * Returns   0, locked; -ECANCELED, not locked.
- * Owns      nothing; the caller releases what it locked.
+ * Owns      nothing; the caller releases what it locked, or has somebody do so.
  * Thread    loop.
- * Suspends  yes.
+ * Suspends  acquire yes, acquire_start no.
  */
 JG_API int jg_lock_acquire(jg_lock *lock);
-
-/**
- * The same for tasks without a stack: `op` completes with 0 when it has the lock.
- *
- * Returns   0, or -ECANCELED as jg_op_start.
- * Owns      nothing; `lock` must stay until the op completed.
- * Thread    loop.
- * Suspends  no.
- */
 JG_API int jg_lock_acquire_start(jg_lock *lock, jg_op *op);
 
 /**
@@ -235,7 +230,7 @@ JG_API void jg_barrier_init(jg_barrier *barrier, unsigned parties);
  * round. Cancelling one who waits lets the others wait on, for one more to come.
  *
  * Returns   in the order they came, 0 to parties - 1, for one of them to do what has to be done
- *           once; JG_EBROKEN; -ECANCELED. Of wait_start it is the status of the op that.
+ *           once; JG_EBROKEN; -ECANCELED.
  * Owns      nothing; `barrier` must stay until the wait has ended.
  * Thread    loop.
  * Suspends  wait yes, wait_start no.

@@ -241,6 +241,8 @@ int jg_sleep(jg_time delay)
 
 int jg_future_wait(jg_future *future)
 {
+    if (future->done && jg__coro_spend())
+        return future->status;
     return jg__await_started(jg_future_wait_start(future, jg__coro_op()));
 }
 
