@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Waiting for several ops at once.
+ * Waiting for several ops at once, and taking jobs as they end.
  */
 #include "support.h"
 
@@ -163,6 +163,207 @@ static void cancellation_ends_the_wait_and_reaches_the_ops_as_they_are_awaited(v
     run(cut_short, NULL);
 }
 
+/* Jobs that end after a time, with a status. */
+struct nap {
+    jg_time delay;
+    int result;
+};
+
+static int nap(void *arg)
+{
+    const struct nap *nap = arg;
+    int r = jg_sleep(nap->delay);
+
+    return r < 0 ? r : nap->result;
+}
+
+enum { NAPS = 4 };
+
+struct naps {
+    struct nap naps[NAPS];
+    jg_job jobs[NAPS];
+};
+
+static void naps_init(struct naps *naps)
+{
+    static const struct nap all[NAPS] = {{30 * MS, 0}, {10 * MS, -EIO}, {20 * MS, 2}, {10 * MS, 3}};
+
+    for (int i = 0; i < NAPS; i++) {
+        naps->naps[i] = all[i];
+        naps->jobs[i] = (jg_job){.fn = nap, .arg = &naps->naps[i], .status = 12345};
+    }
+}
+
+static int take_all(void *arg)
+{
+    const int order[NAPS] = {1, 3, 2, 0}, times[NAPS] = {10, 10, 20, 30};
+    jg_time start = jg_loop_now(jg_task_loop(jg_task_current()));
+    jg_as_completed each;
+    struct naps naps;
+
+    (void)arg;
+    naps_init(&naps);
+    jg_as_completed_begin(&each, naps.jobs, NAPS);
+    for (int i = 0; i < NAPS; i++) {
+        const jg_job *job = jg_as_completed_next(&each);
+
+        assert_ptr_equal(job, &naps.jobs[order[i]]);
+        assert_int_equal(job->status, naps.naps[order[i]].result);
+        assert_int_equal(elapsed(start), times[i]);
+    }
+    assert_null(jg_as_completed_next(&each));
+    return jg_as_completed_end(&each);
+}
+
+static void jobs_are_taken_in_the_order_in_which_they_end_with_their_own_errors(void **state)
+{
+    (void)state;
+    run(take_all, NULL);
+}
+
+static int take_late(void *arg)
+{
+    const int order[NAPS] = {1, 3, 2, 0};
+    jg_as_completed each;
+    struct naps naps;
+
+    (void)arg;
+    naps_init(&naps);
+    jg_as_completed_begin(&each, naps.jobs, NAPS);
+    assert_int_equal(jg_sleep(100 * MS), 0);
+    for (int i = 0; i < NAPS; i++)
+        assert_ptr_equal(jg_as_completed_next(&each), &naps.jobs[order[i]]);
+    assert_null(jg_as_completed_next(&each));
+    return jg_as_completed_end(&each);
+}
+
+static void who_takes_late_finds_the_jobs_in_the_order_in_which_they_ended(void **state)
+{
+    (void)state;
+    run(take_late, NULL);
+}
+
+static int take_one(void *arg)
+{
+    jg_time start = jg_loop_now(jg_task_loop(jg_task_current()));
+    jg_as_completed each;
+    struct naps naps;
+
+    (void)arg;
+    naps_init(&naps);
+    jg_as_completed_begin(&each, naps.jobs, NAPS);
+    assert_ptr_equal(jg_as_completed_next(&each), &naps.jobs[1]);
+    assert_int_equal(jg_as_completed_end(&each), 0);
+    assert_int_equal(elapsed(start), 10);
+    assert_int_equal(naps.jobs[0].status, -ECANCELED);
+    assert_int_equal(naps.jobs[2].status, -ECANCELED);
+
+    jg_as_completed_begin(&each, naps.jobs, 0);
+    assert_null(jg_as_completed_next(&each));
+    return jg_as_completed_end(&each);
+}
+
+static void jobs_that_are_not_taken_are_cancelled_at_the_end(void **state)
+{
+    (void)state;
+    run(take_one, NULL);
+}
+
+static int take_in_vain(void *arg)
+{
+    struct naps *naps = arg;
+    jg_as_completed each;
+
+    jg_as_completed_begin(&each, naps->jobs, NAPS);
+    assert_ptr_equal(jg_as_completed_next(&each), &naps->jobs[1]);
+    assert_ptr_equal(jg_as_completed_next(&each), &naps->jobs[3]);
+    assert_null(jg_as_completed_next(&each));
+    assert_null(jg_as_completed_next(&each));
+    assert_int_equal(jg_as_completed_end(&each), -ECANCELED);
+
+    /* Cancelled from the start. */
+    naps_init(naps);
+    jg_as_completed_begin(&each, naps->jobs, NAPS);
+    assert_null(jg_as_completed_next(&each));
+    assert_int_equal(naps->jobs[0].status, -ECANCELED);
+    return jg_as_completed_end(&each);
+}
+
+static int take_for_15_ms(void *arg)
+{
+    struct naps naps;
+
+    (void)arg;
+    naps_init(&naps);
+    assert_int_equal(jg_wait_for(take_in_vain, &naps, 15 * MS), -ETIMEDOUT);
+    return 0;
+}
+
+static void a_cancellation_ends_the_taking_and_is_returned_at_the_end(void **state)
+{
+    (void)state;
+    run(take_for_15_ms, NULL);
+}
+
+/* A job that cancels the scope around its taker. */
+static int end_and_cancel(void *arg)
+{
+    jg_scope_cancel(arg);
+    return 5;
+}
+
+static int take_in_a_race(void *arg)
+{
+    jg_scope scope;
+    jg_job jobs[2] = {{end_and_cancel, &scope, 0}, {nap, &(struct nap){MS, 0}, 0}};
+    jg_as_completed each;
+
+    (void)arg;
+    jg_scope_enter(&scope, NULL);
+    jg_as_completed_begin(&each, jobs, 2);
+    assert_null(jg_as_completed_next(&each)); /* the wait for a job was cut before one ended */
+    assert_int_equal(jg_as_completed_end(&each), -ECANCELED);
+    assert_int_equal(jobs[0].status, 5);
+    assert_int_equal(jobs[1].status, -ECANCELED);
+    return jg_scope_leave(&scope, 0);
+}
+
+static void a_job_that_ends_as_it_cancels_its_taker_ends_in_order(void **state)
+{
+    (void)state;
+    run(take_in_a_race, NULL);
+}
+
+static int cancel_after_10_ms(void *arg)
+{
+    int r = jg_sleep(10 * MS);
+
+    jg_scope_cancel(arg);
+    return r;
+}
+
+static int take_what_was_handed_over(void *arg)
+{
+    jg_scope scope;
+    jg_job jobs[2] = {{nap, &(struct nap){10 * MS, 4}, 0}, {cancel_after_10_ms, &scope, 0}};
+    jg_as_completed each;
+
+    (void)arg;
+    jg_scope_enter(&scope, NULL);
+    jg_as_completed_begin(&each, jobs, 2);
+    assert_ptr_equal(jg_as_completed_next(&each), &jobs[0]);
+    assert_true(jg_scope_cancelled(&scope));
+    assert_null(jg_as_completed_next(&each));
+    assert_int_equal(jg_as_completed_end(&each), -ECANCELED);
+    return jg_scope_leave(&scope, 0);
+}
+
+static void a_job_that_ended_before_the_cancellation_of_the_same_turn_is_taken(void **state)
+{
+    (void)state;
+    run(take_what_was_handed_over, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +371,12 @@ int main(void)
         cmocka_unit_test(all_completed_waits_for_the_last_whatever_its_status),
         cmocka_unit_test(the_first_error_ends_the_wait_and_without_one_the_last_does),
         cmocka_unit_test(cancellation_ends_the_wait_and_reaches_the_ops_as_they_are_awaited),
+        cmocka_unit_test(jobs_are_taken_in_the_order_in_which_they_end_with_their_own_errors),
+        cmocka_unit_test(who_takes_late_finds_the_jobs_in_the_order_in_which_they_ended),
+        cmocka_unit_test(jobs_that_are_not_taken_are_cancelled_at_the_end),
+        cmocka_unit_test(a_cancellation_ends_the_taking_and_is_returned_at_the_end),
+        cmocka_unit_test(a_job_that_ended_before_the_cancellation_of_the_same_turn_is_taken),
+        cmocka_unit_test(a_job_that_ends_as_it_cancels_its_taker_ends_in_order),
     };
 
     return cmocka_run_group_tests_name("several", tests, NULL, NULL);

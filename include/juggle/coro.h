@@ -114,6 +114,40 @@ typedef struct jg_job {
  */
 JG_API int jg_gather(jg_job *jobs, size_t count, jg_policy policy);
 
+/* Jobs that run at once, taken as they end. Its fields are not yours. */
+typedef struct jg_as_completed {
+    jg_scope scope;
+    jg_link ended; /* jobs that wait to be taken */
+    jg_op *taker;  /* waits for one of them, */
+    jg_job *taken; /* and is given this */
+    size_t left;   /* jobs that were started and not taken */
+    int error;
+} jg_as_completed;
+
+/**
+ * Run jobs at once, and take them in the order in which they end. asyncio: as_completed.
+ *
+ *     jg_as_completed_begin(&each, jobs, count);
+ *     while ((job = jg_as_completed_next(&each)) != NULL)
+ *         use(job->arg, job->status);
+ *     r = jg_as_completed_end(&each);
+ *
+ * Begin enters a scope, and each path must get to the end, which leaves it. An error of a job is
+ * its own. Breaking out of the loop is fine: the end cancels what is still running.
+ *
+ * jobs      `status` is set in each: -ECANCELED if it was not started. A job keeps its stack until
+ *           it is taken.
+ *
+ * Returns   next: a job that ended; NULL if all were taken, after a cancellation, and if not all
+ *           could be started. End: 0; -ECANCELED; -ENOMEM.
+ * Owns      nothing; `each` and `jobs` must stay until the end.
+ * Thread    loop.
+ * Suspends  begin no, next and end yes.
+ */
+JG_API void jg_as_completed_begin(jg_as_completed *each, jg_job *jobs, size_t count);
+JG_API jg_job *jg_as_completed_next(jg_as_completed *each);
+JG_API int jg_as_completed_end(jg_as_completed *each);
+
 typedef enum jg_when {
     JG_FIRST_COMPLETED, /* one of the ops has completed */
     JG_FIRST_ERROR,     /* one has completed with an error, or all have completed */
@@ -124,7 +158,7 @@ typedef enum jg_when {
  * Wait for several ops of this coroutine, started by start functions: a queue, a timer and an
  * event, say. The ops are left as they are: look with jg_op_pending and jg_op_status. Each that is
  * pending still has to complete before its memory goes: jg_op_cancel it if it is not wanted any
- * more, and jg_await it. asyncio: wait; as_completed is a loop of it.
+ * more, and jg_await it. asyncio: wait.
  *
  * ops       made with jg_op_self.
  *
@@ -170,6 +204,22 @@ typedef struct jg_run_options {
  * Suspends  no: it blocks the thread.
  */
 JG_API int jg_run(jg_coro_fn fn, void *arg, const jg_run_options *options);
+
+/**
+ * Run fn(arg) as a coroutine in a root scope on a loop of yours, until it and all that it spawned
+ * have ended. Whatever else is on the loop goes on meanwhile, and is left as it is. jg_loop_stop
+ * cancels the root scope. asyncio: loop.run_until_complete.
+ *
+ * options   or NULL; the stack is one of 256 KiB if it does not say.
+ *
+ * Returns   as jg_run; -EBUSY inside a callback of the loop; after an error of jg_loop_run, the
+ *           loop can only be freed.
+ * Owns      nothing.
+ * Thread    loop.
+ * Suspends  no: it blocks the thread.
+ */
+JG_API int jg_run_until_complete(jg_loop *loop, jg_coro_fn fn, void *arg,
+                                 const jg_spawn_options *options);
 
 JG_END_DECLS
 

@@ -1,17 +1,98 @@
 /* SPDX-License-Identifier: MIT
  *
- * jg_run: a loop, a root scope and a main coroutine.
+ * A main coroutine on a loop: run until it and all that it spawned have ended; and jg_run, with a
+ * loop of its own and the signals that end programs.
  */
-#include "coro/coro.h"
+#include "coro/run.h"
 
 #include <errno.h>
 
-#define MAIN_STACK ((size_t)256 << 10)
+static void on_ended(void *arg)
+{
+    jg__main *main = arg;
+
+    jg_loop_stop(main->loop);
+}
+
+void jg__main_init(jg__main *main, jg_loop *loop)
+{
+    *main = (jg__main){.loop = loop};
+    jg_scope_open(&main->root, loop, NULL, &(jg_scope_options){.name = "root"});
+    jg_op_init(&main->ended, loop, on_ended, main);
+}
+
+int jg__main_start(jg__main *main, jg_coro_fn fn, void *arg, const jg_spawn_options *options)
+{
+    jg_spawn_options own = {0};
+    int r;
+
+    if (options)
+        own = *options;
+    if (!own.name)
+        own.name = "main";
+    if (own.stack_size == 0)
+        own.stack_size = JG__MAIN_STACK;
+    own.ret_status = &main->status;
+    r = jg_spawn(&main->root, fn, arg, &own);
+    if (r == 0)
+        jg_scope_close(&main->root, 0, &main->ended);
+    return r;
+}
+
+int jg__main_result(const jg__main *main)
+{
+    int r = jg_op_status(&main->ended);
+
+    return r < 0 ? r : main->status;
+}
+
+/* Turn until the root scope was left. If nothing can wake what is in there, cancel it. */
+static int turn_until_ended(jg__main *main)
+{
+    bool deadlocked = false;
+    int r;
+
+    for (;;) {
+        r = jg_loop_run(main->loop);
+        if (r < 0 || !jg_op_pending(&main->ended))
+            break;
+
+        /* Somebody stopped the loop: that is meant for all of it. */
+        if (!jg_loop_alive(main->loop)) {
+            jg__check(!deadlocked, "tasks are left that neither wake nor can be cancelled");
+            deadlocked = true;
+        }
+        jg_scope_cancel(&main->root);
+    }
+
+    jg_call_cancel(&main->ended.call); /* it may be queued if the loop failed */
+    if (r < 0)
+        return r;
+    return deadlocked ? JG_EDEADLOCK : jg__main_result(main);
+}
+
+int jg_run_until_complete(jg_loop *loop, jg_coro_fn fn, void *arg, const jg_spawn_options *options)
+{
+    jg__main main;
+    int r;
+
+    jg__check_thread(loop);
+    if (loop->running)
+        return -EBUSY;
+
+    jg__main_init(&main, loop);
+    r = jg__main_start(&main, fn, arg, options);
+    if (r < 0)
+        return r;
+
+    r = turn_until_ended(&main);
+    if (options && options->ret_status && !jg_op_pending(&main.ended))
+        *options->ret_status = main.status;
+    return r;
+}
 
 struct run {
-    jg_loop *loop;
-    jg_scope root;
-    jg_op ended; /* the root scope was left */
+    jg__main main;
     jg_signal signals[2];
     bool interrupted;
 };
@@ -33,7 +114,7 @@ static void on_signal(void *arg, int signo)
         return;
     }
     run->interrupted = true;
-    jg_scope_cancel(&run->root);
+    jg_scope_cancel(&run->main.root);
 }
 
 static int start_signals(struct run *run)
@@ -43,72 +124,36 @@ static int start_signals(struct run *run)
 
     for (int i = 0; i < 2 && r == 0; i++) {
         jg_handle_unref(&run->signals[i].handle);
-        r = jg_signal_start(run->loop, &run->signals[i], signos[i]);
+        r = jg_signal_start(run->main.loop, &run->signals[i], signos[i]);
     }
     return r;
-}
-
-static void on_ended(void *arg)
-{
-    struct run *run = arg;
-
-    jg_loop_stop(run->loop);
-}
-
-/* Run the loop until the root scope was left. If nothing can wake what is in there, cancel it. */
-static int turn_until_ended(struct run *run)
-{
-    bool deadlocked = false;
-    int r;
-
-    for (;;) {
-        r = jg_loop_run(run->loop);
-        if (r < 0 || !jg_op_pending(&run->ended))
-            return r < 0 || !deadlocked ? r : JG_EDEADLOCK;
-
-        /* Somebody stopped the loop: that is meant for all of it. */
-        if (!jg_loop_alive(run->loop)) {
-            jg__check(!deadlocked, "tasks are left that neither wake nor can be cancelled");
-            deadlocked = true;
-        }
-        jg_scope_cancel(&run->root);
-    }
 }
 
 int jg_run(jg_coro_fn fn, void *arg, const jg_run_options *options)
 {
     static const jg_run_options defaults = {0};
     struct run run = {.interrupted = false};
-    jg_spawn_options main_options = {.name = "main"};
-    int status = 0;
+    jg_loop *loop;
     int r;
 
     if (!options)
         options = &defaults;
-    r = jg_loop_new(options->loop, &run.loop);
+    r = jg_loop_new(options->loop, &loop);
     if (r < 0)
         return r;
 
+    jg__main_init(&run.main, loop);
     for (int i = 0; i < 2; i++)
         jg_signal_init(&run.signals[i], on_signal, &run);
     if (!options->no_signals)
         r = start_signals(&run);
-
-    if (r == 0) {
-        jg_scope_open(&run.root, run.loop, NULL, &(jg_scope_options){.name = "root"});
-        jg_op_init(&run.ended, run.loop, on_ended, &run);
-        main_options.stack_size = options->stack_size ? options->stack_size : MAIN_STACK;
-        main_options.ret_status = &status;
-        r = jg_spawn(&run.root, fn, arg, &main_options);
-    }
-    if (r == 0) {
-        jg_scope_close(&run.root, 0, &run.ended);
-        r = turn_until_ended(&run);
-        if (r == 0 && jg_op_status(&run.ended) < 0)
-            r = jg_op_status(&run.ended); /* the first error, of whichever coroutine */
-    }
+    if (r == 0)
+        r = jg__main_start(&run.main, fn, arg,
+                           &(jg_spawn_options){.stack_size = options->stack_size});
+    if (r == 0)
+        r = turn_until_ended(&run.main);
 
     stop_signals(&run);
-    (void)jg_loop_free(run.loop); /* leaks went to the error hook */
-    return r < 0 ? r : status;
+    (void)jg_loop_free(loop); /* leaks went to the error hook */
+    return r;
 }
