@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Whole programs: jg_run, its results and signals; and scenarios over every combinator, which are
- * cancelled at each turn, and run with each allocation failing, one after the other.
+ * Whole programs: jg_run, its results and signals; and runs on a loop of one's own.
  */
+#include "ledger.h"
 #include "support.h"
 
 #include <juggle/coro.h>
@@ -96,44 +96,6 @@ static void run_reports_that_it_cannot_make_a_loop(void **state)
 
     (void)state;
     assert_int_equal(jg_run(return_it, &result, &(jg_run_options){.loop = &loop}), -ENOTSUP);
-}
-
-/* Resources that the scenarios below hold. */
-struct ledger {
-    int held;
-    int released;
-};
-
-struct holding {
-    jg_defer defer;
-    struct ledger *ledger;
-};
-
-static void release(void *arg)
-{
-    struct holding *holding = arg;
-
-    (void)jg_sleep(3); /* it is shielded */
-    holding->ledger->held--;
-    holding->ledger->released++;
-}
-
-static void hold(struct holding *holding, jg_scope *scope, struct ledger *ledger)
-{
-    ledger->held++;
-    holding->ledger = ledger;
-    jg_scope_defer(scope, &holding->defer, release, holding);
-}
-
-static int wait_for_nobody(void *arg)
-{
-    jg_future never = {.done = false};
-    struct holding holding;
-    jg_scope scope;
-
-    jg_scope_enter(&scope, NULL);
-    hold(&holding, &scope, arg);
-    return jg_scope_leave(&scope, jg_future_wait(&never));
 }
 
 static int leave_one_deadlocked(void *arg)
@@ -387,279 +349,10 @@ static void what_is_still_started_at_the_end_of_a_run_goes_to_the_error_hook(voi
     assert_int_equal(leaker.error, JG_ELEAKED);
 }
 
-/*
- * Scenarios. Each is a coroutine that holds things, waits in some combination, and returns 0 if
- * nothing disturbs it. It must release what it holds however it is disturbed.
- */
-
-static int hold_and_sleep(void *arg)
-{
-    struct holding first, second;
-    jg_scope scope;
-    int r = 0;
-
-    jg_scope_enter(&scope, NULL);
-    hold(&first, &scope, arg);
-    for (int i = 0; i < 3 && r == 0; i++)
-        r = jg_sleep(5 * i);
-    if (r == 0) {
-        hold(&second, &scope, arg);
-        r = jg_sleep(5);
-    }
-    return jg_scope_leave(&scope, r);
-}
-
-static int hold_and_fail(void *arg)
-{
-    int r = hold_and_sleep(arg);
-
-    return r < 0 ? r : -EIO;
-}
-
-static int gather_all(void *arg)
-{
-    jg_job jobs[3] = {
-        {hold_and_sleep, arg, 0}, {hold_and_sleep, arg, 0}, {ignore_cancellation, NULL, 0}};
-
-    return jg_gather(jobs, 3, JG_FAIL_FAST);
-}
-
-static int gather_failing(void *arg)
-{
-    jg_job jobs[3] = {{hold_and_sleep, arg, 0}, {hold_and_fail, arg, 0}, {wait_for_nobody, arg, 0}};
-    int r = jg_gather(jobs, 3, JG_FAIL_FAST);
-
-    return r == -EIO ? 0 : r;
-}
-
-static int gather_keeping_going(void *arg)
-{
-    jg_job jobs[3] = {{hold_and_sleep, arg, 0}, {hold_and_fail, arg, 0}, {gather_failing, arg, 0}};
-
-    return jg_gather(jobs, 3, JG_KEEP_GOING);
-}
-
-static int gather_first(void *arg)
-{
-    jg_job jobs[3] = {{wait_for_nobody, arg, 0}, {hold_and_fail, arg, 0}, {gather_all, arg, 0}};
-
-    return jg_gather(jobs, 3, JG_FIRST_WINS);
-}
-
-static int time_out(void *arg)
-{
-    int r = jg_wait_for(wait_for_nobody, arg, 20);
-
-    return r == -ETIMEDOUT ? jg_wait_for(hold_and_sleep, arg, 1000) : r;
-}
-
-static int time_out_inside(void *arg)
-{
-    return jg_wait_for(time_out, arg, 30) < 0 ? jg_sleep(5) : 0;
-}
-
-static int be_shielded(void *arg)
-{
-    int r = jg_shield(hold_and_sleep, arg);
-
-    return r < 0 ? r : jg_wait_for(hold_and_sleep, arg, JG_SECOND);
-}
-
-static int limit_a_shield(void *arg)
-{
-    return jg_wait_for(be_shielded, arg, 7) == -ETIMEDOUT ? 0 : jg_sleep(1);
-}
-
-static int ignore_everything(void *arg)
-{
-    jg_future set = {.done = true};
-
-    for (int i = 0; i < 5; i++) {
-        (void)hold_and_sleep(arg);
-        (void)jg_sleep(0);
-        (void)jg_future_wait(&set);
-    }
-    return 0;
-}
-
-/* Two that wait for each other in turn. */
-struct exchange {
-    jg_future ping, pong;
-    struct ledger *ledger;
-};
-
-static int answer(void *arg)
-{
-    struct exchange *exchange = arg;
-    int r = jg_future_wait(&exchange->ping);
-
-    if (r == 0)
-        r = hold_and_sleep(exchange->ledger);
-    (void)jg_future_set(&exchange->pong, r);
-    return r;
-}
-
-static int ask(void *arg)
-{
-    struct exchange exchange = {.ledger = arg};
-    jg_scope scope;
-    int r;
-
-    jg_scope_enter(&scope, NULL);
-    r = jg_spawn(&scope, answer, &exchange, NULL);
-    if (r == 0)
-        r = jg_sleep(5);
-    if (r == 0) {
-        (void)jg_future_set(&exchange.ping, 0);
-        r = jg_future_wait(&exchange.pong);
-    }
-    return jg_scope_leave(&scope, r);
-}
-
-/* A step task that holds something in a scope, and the coroutine that joins it. */
-struct stepper {
-    jg_task task;
-    jg_scope scope;
-    jg_sleeper sleeper;
-    jg_defer defer;
-    struct ledger *ledger;
-    int phase;
-};
-
-static void release_at_once(void *arg)
-{
-    struct ledger *ledger = arg;
-
-    ledger->held--;
-    ledger->released++;
-}
-
-static int hold_in_steps(jg_task *task, void *arg, int status)
-{
-    struct stepper *stepper = arg;
-
-    if (stepper->phase == 0) {
-        jg_scope_open(&stepper->scope, jg_task_loop(task), task, NULL);
-        stepper->ledger->held++;
-        jg_scope_defer(&stepper->scope, &stepper->defer, release_at_once, stepper->ledger);
-    }
-    if (stepper->phase < 4 && status == 0) {
-        stepper->phase++;
-        status = jg_sleep_start(&stepper->sleeper, 5 * stepper->phase, jg_task_op(task));
-        if (status == 0)
-            return JG_PENDING;
-    }
-    if (stepper->phase < 5) {
-        stepper->phase = 5;
-        jg_scope_close(&stepper->scope, status, jg_task_op(task));
-        return JG_PENDING;
-    }
-    return status;
-}
-
-static int join_steps(void *arg)
-{
-    struct stepper steppers[2];
-    jg_scope scope;
-    int r = 0;
-
-    jg_scope_enter(&scope, NULL);
-    for (int i = 0; i < 2 && r == 0; i++) {
-        steppers[i] = (struct stepper){.ledger = arg};
-        jg_task_init(&steppers[i].task, "stepper", hold_in_steps, &steppers[i]);
-        r = jg_task_spawn(&scope, &steppers[i].task, NULL);
-        if (r == 0)
-            r = jg_sleep(1);
-    }
-    return jg_scope_leave(&scope, r);
-}
-
-/* Each spawns two, down to a depth. */
-struct branch {
-    struct ledger *ledger;
-    int depth;
-};
-
-static int branch_out(void *arg)
-{
-    struct branch *branch = arg;
-    struct branch below = {branch->ledger, branch->depth - 1};
-    struct holding holding;
-    jg_scope scope;
-    int r = 0;
-
-    jg_scope_enter(&scope, NULL);
-    hold(&holding, &scope, branch->ledger);
-    for (int i = 0; i < 2 && r == 0 && branch->depth > 0; i++) {
-        r = jg_spawn(&scope, branch_out, &below, NULL);
-        if (r == 0)
-            r = jg_sleep(i);
-    }
-    return jg_scope_leave(&scope, r);
-}
-
-static int grow_a_tree(void *arg)
-{
-    struct branch root = {arg, 3};
-
-    return branch_out(&root);
-}
-
-static int spend_the_budget(void *arg)
-{
-    jg_future set = {.done = true};
-    int r = 0;
-
-    (void)arg;
-    for (int i = 0; i < 1000 && r == 0; i++)
-        r = jg_future_wait(&set);
-    return r;
-}
-
-static int cancel_own_scope(void *arg)
-{
-    struct holding holding;
-    jg_scope scope;
-
-    jg_scope_enter(&scope, NULL);
-    hold(&holding, &scope, arg);
-    (void)jg_spawn(&scope, hold_and_sleep, arg, NULL);
-    (void)jg_sleep(6);
-    jg_scope_cancel(&scope);
-    return jg_scope_leave(&scope, jg_sleep(6));
-}
-
-static const struct scenario {
-    const char *name;
-    jg_coro_fn fn;
-} scenarios[] = {
-    {"sleep", hold_and_sleep},
-    {"gather", gather_all},
-    {"gather, one failing", gather_failing},
-    {"gather, keeping going", gather_keeping_going},
-    {"gather, first wins", gather_first},
-    {"wait_for", time_out},
-    {"wait_for inside wait_for", time_out_inside},
-    {"shield", be_shielded},
-    {"shield inside wait_for", limit_a_shield},
-    {"future", ask},
-    {"step tasks", join_steps},
-    {"a tree", grow_a_tree},
-    {"ready ops", spend_the_budget},
-    {"cancelled by itself", cancel_own_scope},
-    {"cancellation ignored", ignore_everything},
-};
-
-enum { SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };
-
-/* How a scenario is disturbed after some turns. */
-enum way { BEFORE_A_TURN, INSIDE_A_TURN, BY_DEADLINE, WAYS };
-
+/* A root scope, and whether it was left. */
 struct trial {
     jg_scope root;
     jg_op left;
-    jg_call call;
-    struct ledger ledger;
     bool ended;
 };
 
@@ -668,97 +361,6 @@ static void trial_ended(void *arg)
     struct trial *trial = arg;
 
     trial->ended = true;
-}
-
-static void cancel_trial(void *arg)
-{
-    struct trial *trial = arg;
-
-    jg_scope_cancel(&trial->root);
-}
-
-/* Run a scenario and disturb it after `turns`. Returns whether it had ended before. */
-static bool try(const struct scenario *scenario, int turns, enum way way)
-{
-    jg_loop *loop = test_loop(JG_LOOP_VIRTUAL_TIME);
-    struct trial trial = {.ended = false};
-    int status = 12345;
-    bool before;
-
-    jg_scope_open(&trial.root, loop, NULL, NULL);
-    jg_op_init(&trial.left, loop, trial_ended, &trial);
-    assert_int_equal(jg_spawn(&trial.root, scenario->fn, &trial.ledger,
-                              &(jg_spawn_options){.ret_status = &status}),
-                     0);
-    jg_scope_close(&trial.root, 0, &trial.left);
-    for (int i = 0; i < turns && !trial.ended; i++)
-        (void)jg_loop_run_once(loop, -1);
-    before = trial.ended;
-
-    jg_call_init(&trial.call, cancel_trial, &trial);
-    if (way == BEFORE_A_TURN)
-        jg_scope_cancel(&trial.root);
-    else if (way == INSIDE_A_TURN)
-        jg_call_soon(loop, &trial.call);
-    else
-        jg_scope_reschedule(&trial.root, jg_loop_now(loop));
-    (void)jg_loop_run(loop);
-
-    if (!trial.ended || trial.root.running > 0 || trial.ledger.held != 0)
-        fail_msg("%s, disturbed after %d turns: ended %d, running %u, held %d", scenario->name,
-                 turns, trial.ended, trial.root.running, trial.ledger.held);
-    assert_ptr_equal(trial.root.scopes.next, &trial.root.scopes);
-    assert_int_not_equal(status, 12345);
-    if (before)
-        assert_int_equal(status, 0);
-    test_loop_done(loop);
-    return before;
-}
-
-static void cancelled_at_any_turn_every_combinator_ends_and_releases_all(void **state)
-{
-    (void)state;
-    for (int i = 0; i < SCENARIOS; i++) {
-        for (enum way way = 0; way < WAYS; way++) {
-            int turns = 0;
-
-            while (!try(&scenarios[i], turns, way)) {
-                turns++;
-                assert_true(turns < 1000);
-            }
-            assert_true(turns > 1);
-        }
-    }
-}
-
-/* Run a scenario with the n-th allocation failing. Returns whether there were as many. */
-static bool run_short_of_memory(const struct scenario *scenario, long n)
-{
-    struct test_memory memory = {.fail_at = n};
-    const jg_allocator allocator = test_allocator(&memory);
-    const jg_loop_options loop = {.flags = JG_LOOP_VIRTUAL_TIME, .allocator = &allocator};
-    struct ledger ledger = {0};
-    bool failed;
-    int r;
-
-    r = jg_run(scenario->fn, &ledger, &(jg_run_options){.loop = &loop});
-    failed = memory.calls >= n;
-    if (ledger.held != 0 || memory.blocks != 0 || (r != 0 && !(failed && r == -ENOMEM)))
-        fail_msg("%s, allocation %ld failing: %d, held %d, %d blocks", scenario->name, n, r,
-                 ledger.held, (int)memory.blocks);
-    return failed;
-}
-
-static void with_any_allocation_failing_a_run_ends_in_order_and_releases_all(void **state)
-{
-    (void)state;
-    for (int i = 0; i < SCENARIOS; i++) {
-        long n = 1;
-
-        while (run_short_of_memory(&scenarios[i], n))
-            n++;
-        assert_true(n > 1);
-    }
 }
 
 static int do_nothing(void *arg)
@@ -802,6 +404,95 @@ static void a_spawn_without_memory_changes_nothing_and_can_be_repeated(void **st
     }
 }
 
+/* A loop of one's own that does other things as well. */
+struct own {
+    jg_timer every;
+    int ticks;
+};
+
+static void a_run_on_a_loop_of_ones_own_leaves_what_else_is_on_it_going(void **state)
+{
+    jg_loop *loop = test_loop(JG_LOOP_VIRTUAL_TIME);
+    struct own own = {.ticks = 0};
+    int result = 7, status = 12345;
+
+    (void)state;
+    jg_timer_init(&own.every, test_count_call, &own.ticks);
+    assert_int_equal(jg_call_every(loop, &own.every, 4), 0);
+    for (int i = 1; i <= 3; i++) {
+        assert_int_equal(jg_run_until_complete(loop, return_it, &result,
+                                               &(jg_spawn_options){.ret_status = &status}),
+                         7);
+        assert_int_equal(status, 7);
+        assert_int_equal(own.ticks, i * 10 / 4);
+        assert_true(jg_handle_started(&own.every.handle));
+        assert_null(jg_task_current());
+    }
+    jg_timer_stop(&own.every);
+    test_loop_done(loop);
+}
+
+static void a_run_on_a_loop_of_ones_own_ends_as_any_run_does(void **state)
+{
+    jg_loop *loop = test_loop(JG_LOOP_VIRTUAL_TIME);
+    struct pair left_behind = {.delay = 100, .main_delay = 10, .other_status = 1};
+    struct pair failing = {.delay = 10, .result = -EIO, .main_delay = 100};
+    struct ledger ledger = {0};
+
+    (void)state;
+    assert_int_equal(jg_run_until_complete(loop, main_of_pair, &left_behind, NULL), 3);
+    assert_int_equal(left_behind.other_status, 0);
+    assert_int_equal(jg_run_until_complete(loop, main_of_pair, &failing, NULL), -EIO);
+    assert_int_equal(jg_run_until_complete(loop, wait_for_nobody, &ledger, NULL), JG_EDEADLOCK);
+    assert_int_equal(ledger.held, 0);
+    test_loop_done(loop);
+}
+
+static void stop_loop(void *arg)
+{
+    jg_loop_stop(arg);
+}
+
+static void stopping_the_loop_cancels_what_runs_on_it(void **state)
+{
+    jg_loop *loop = test_loop(JG_LOOP_VIRTUAL_TIME);
+    int result = 7;
+    jg_timer timer;
+
+    (void)state;
+    jg_timer_init(&timer, stop_loop, loop);
+    jg_call_later(loop, &timer, 5);
+    assert_int_equal(jg_run_until_complete(loop, return_it, &result, NULL), -ECANCELED);
+    assert_true(jg_loop_now(loop) == 5);
+    test_loop_done(loop);
+}
+
+struct nested {
+    jg_loop *loop;
+    jg_call call;
+    int status;
+};
+
+static void run_inside(void *arg)
+{
+    struct nested *nested = arg;
+    int result = 7;
+
+    nested->status = jg_run_until_complete(nested->loop, return_it, &result, NULL);
+}
+
+static void a_run_inside_a_callback_of_its_loop_is_refused(void **state)
+{
+    struct nested nested = {.loop = test_loop(JG_LOOP_VIRTUAL_TIME)};
+
+    (void)state;
+    jg_call_init(&nested.call, run_inside, &nested);
+    jg_call_soon(nested.loop, &nested.call);
+    assert_int_equal(jg_loop_run(nested.loop), 0);
+    assert_int_equal(nested.status, -EBUSY);
+    test_loop_done(nested.loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -817,8 +508,10 @@ int main(void)
         cmocka_unit_test(signals_are_as_before_after_a_run_and_left_alone_if_so_asked),
         cmocka_unit_test(runs_leave_no_descriptor_open),
         cmocka_unit_test(what_is_still_started_at_the_end_of_a_run_goes_to_the_error_hook),
-        cmocka_unit_test(cancelled_at_any_turn_every_combinator_ends_and_releases_all),
-        cmocka_unit_test(with_any_allocation_failing_a_run_ends_in_order_and_releases_all),
+        cmocka_unit_test(a_run_on_a_loop_of_ones_own_leaves_what_else_is_on_it_going),
+        cmocka_unit_test(a_run_on_a_loop_of_ones_own_ends_as_any_run_does),
+        cmocka_unit_test(stopping_the_loop_cancels_what_runs_on_it),
+        cmocka_unit_test(a_run_inside_a_callback_of_its_loop_is_refused),
         cmocka_unit_test(a_spawn_without_memory_changes_nothing_and_can_be_repeated),
     };
 

@@ -87,6 +87,10 @@ struct jg_loop {
 
     jg__part *parts[JG__PARTS]; /* made when they are first needed, until then NULL */
 
+    /* Of the test kit: a task in a tested scope spawns, starts something or begins to wait. */
+    jg_call_fn on_point;
+    void *on_point_arg;
+
     jg_error_fn on_error;
     void *on_error_arg;
     unsigned flags;

@@ -42,7 +42,7 @@ void jg_op_complete(jg_op *op, int status)
 {
     jg__check(op->flags & JG__OP_PENDING, "the op is not pending");
     if (status == -ECANCELED && op->task)
-        (void)jg__scope_refuses(op->task->scope); /* notes that the cancellation cut something */
+        jg__scope_note_cut(op->task->scope);
     jg__unlink(&op->call.link);
     op->status = status;
     op->flags = 0;

@@ -23,17 +23,24 @@ static jg_scope *scope_of(jg_link *link)
     return jg__container_of(link, jg_scope, link);
 }
 
-bool jg__scope_refuses(jg_scope *scope)
+void jg__scope_note_cut(jg_scope *scope)
 {
-    if (!scope || !(scope->flags & JG__SCOPE_STOPS))
-        return false;
-
     for (; scope && scope->flags & JG__SCOPE_STOPS; scope = scope->parent) {
         scope->flags |= JG__SCOPE_CUT;
         if (scope->flags & JG__SCOPE_SHIELD)
             break; /* it stops for itself: the outer ones do not reach it */
     }
-    return true;
+}
+
+bool jg__scope_refuses(jg_scope *scope)
+{
+    if (!scope || !(scope->flags & (JG__SCOPE_STOPS | JG__SCOPE_TESTED)))
+        return false;
+
+    if (scope->flags & JG__SCOPE_TESTED)
+        scope->loop->on_point(scope->loop->on_point_arg); /* which may cancel it */
+    jg__scope_note_cut(scope);
+    return scope->flags & JG__SCOPE_STOPS;
 }
 
 bool jg_scope_cancelled(const jg_scope *scope)
@@ -77,8 +84,8 @@ void jg_scope_open(jg_scope *scope, jg_loop *loop, jg_task *owner, const jg_scop
         scope->parent = owner->scope;
         jg__list_append(&scope->parent->scopes, &scope->link);
         owner->scope = scope;
-        if (!options->shield)
-            scope->flags |= scope->parent->flags & JG__SCOPE_STOPS;
+        scope->flags |=
+            scope->parent->flags & (JG__SCOPE_TESTED | (options->shield ? 0 : JG__SCOPE_STOPS));
     }
     if (options->timeout < 0)
         expire(scope);
@@ -213,7 +220,7 @@ int jg__scope_result(const jg_scope *scope, int status)
 void jg__scope_clean_up(jg_scope *scope)
 {
     /* As if newly entered, shielded, with the grace time as its deadline. */
-    scope->flags = JG__SCOPE_SHIELD | JG__SCOPE_CLEANING;
+    scope->flags = JG__SCOPE_SHIELD | JG__SCOPE_CLEANING | (scope->flags & JG__SCOPE_TESTED);
     if (scope->defers)
         jg_call_later(scope->loop, &scope->timer, scope->grace);
     while (scope->defers) {
