@@ -17,7 +17,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define MOST_TURNS  (1 << 20) /* a run that takes more is taken for one that never ends */
+#define MOST_TURNS  (1 << 18) /* a run that takes more is taken for one that never ends */
 #define DESCRIPTORS 256       /* new ones are the lowest free: looking at these is enough */
 #define SEEDS       100
 
@@ -213,8 +213,8 @@ static int run_main(struct run *run, jg_loop *loop, jg_coro_fn fn, void *arg)
         jg_test_shuffle(loop, (uint64_t)run->number);
 
     jg__main_init(&run->main, loop);
-    run->main.root.flags |= JG__SCOPE_TESTED;
     r = jg__main_start(&run->main, fn, arg, &main_options);
+    run->main.root.flags |= JG__SCOPE_TESTED;
     if (r == 0)
         r = turn_until_ended(run);
     jg_call_cancel(&run->main.ended.call);
@@ -285,10 +285,12 @@ static int run_once(struct run *run, jg_coro_fn fn, void *arg, int *status)
         report(run, "ended with %d (%s)%s", *status, jg_strerror(*status),
                options->check ? ", which the check refused" : "");
     if (run->blocks > 0)
-        report(run, "%zu blocks of memory were not freed: %zu bytes", run->blocks, run->bytes);
+        report(run, "blocks of memory not freed: %zu, %zu bytes", run->blocks, run->bytes);
     if (open_descriptors() > descriptors)
-        report(run, "%d descriptors were left open", open_descriptors() - descriptors);
+        report(run, "descriptors left open: %d", open_descriptors() - descriptors);
 
+    if (!run->main.loop && run->disturbance == NOTHING)
+        return *status;
     if (run->hung)
         return JG_EDEADLOCK;
     if (run->leaked || run->blocks > 0 || open_descriptors() > descriptors)
