@@ -81,6 +81,12 @@ static inline jg_loop *jg_task_loop(const jg_task *task)
     return task->op.loop;
 }
 
+/* The name it was given, or NULL. asyncio: Task.get_name. */
+static inline const char *jg_task_name(const jg_task *task)
+{
+    return task->name;
+}
+
 /* The task whose step runs on this thread, or NULL. asyncio: current_task. */
 JG_API jg_task *jg_task_current(void);
 
@@ -179,7 +185,8 @@ JG_API void jg_scope_open(jg_scope *scope, jg_loop *loop, jg_task *owner,
 JG_API void jg_scope_close(jg_scope *scope, int status, jg_op *op);
 
 /**
- * Cancel a scope. Harmless if it is cancelled. asyncio: Task.cancel, but it stays.
+ * Cancel a scope. Harmless if it is cancelled. To cancel one task of several, give it a scope of its
+ * own, which it enters or is spawned in. asyncio: Task.cancel, but it stays.
  *
  * Returns   nothing; it cannot fail and does not allocate.
  * Owns      nothing.

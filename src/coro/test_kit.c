@@ -104,7 +104,7 @@ static void pass_point(struct run *run, const jg_task *task)
     run->cancelled = true;
     if (task)
         snprintf(run->where, sizeof(run->where), "in task %s at %.9f s",
-                 task->name ? task->name : "?", time);
+                 jg_task_name(task) ? jg_task_name(task) : "?", time);
     else
         snprintf(run->where, sizeof(run->where), "before turn %d at %.9f s", run->turns, time);
     jg_scope_cancel(&run->main.root);
