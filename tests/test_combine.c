@@ -422,12 +422,33 @@ static void cut_short_at_any_time_every_combinator_ends_and_releases_all(void **
     }
 }
 
+static void run_again_on_the_same_loop_no_combinator_allocates_anything(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SCENARIOS; i++) {
+        jg_loop *loop = test_loop(JG_LOOP_VIRTUAL_TIME);
+        const struct test_memory *memory = test_loop_memory(loop);
+        struct ledger ledger = {0};
+        long calls = 0;
+
+        for (int round = 0; round < 5; round++) {
+            assert_int_equal(jg_run_until_complete(loop, scenarios[i].fn, &ledger, NULL), 0);
+            if (round > 0 && memory->calls != calls)
+                fail_msg("%s: %ld allocations", scenarios[i].name, memory->calls - calls);
+            calls = memory->calls;
+        }
+        assert_true(calls > 0);
+        test_loop_done(loop);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cancelled_at_any_point_every_combinator_ends_and_releases_all),
         cmocka_unit_test(with_any_allocation_failing_every_combinator_ends_and_releases_all),
         cmocka_unit_test(in_any_order_of_what_is_ready_every_combinator_ends_as_usual),
+        cmocka_unit_test(run_again_on_the_same_loop_no_combinator_allocates_anything),
         cmocka_unit_test(cut_short_at_any_time_every_combinator_ends_and_releases_all),
     };
 
