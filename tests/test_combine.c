@@ -252,6 +252,45 @@ static int cancel_own_scope(void *arg)
     return jg_scope_leave(&scope, jg_sleep(6));
 }
 
+/* More at once than there are stacks without asking for memory again. */
+enum { MANY = 100 };
+
+static int sleep_briefly(void *arg)
+{
+    (void)arg;
+    return jg_sleep(5);
+}
+
+static int gather_many(void *arg)
+{
+    jg_job jobs[MANY];
+    int r;
+
+    (void)arg;
+    for (int i = 0; i < MANY; i++)
+        jobs[i] = (jg_job){.fn = sleep_briefly};
+    r = jg_gather(jobs, MANY, JG_FAIL_FAST);
+    for (int i = 0; i < MANY && r == 0; i++)
+        r = jobs[i].status < 0 ? -EPROTO : 0; /* not all were run, and nobody said so */
+    return r;
+}
+
+static int take_many(void *arg)
+{
+    jg_as_completed each;
+    jg_job jobs[MANY];
+    int taken = 0, r;
+
+    (void)arg;
+    for (int i = 0; i < MANY; i++)
+        jobs[i] = (jg_job){.fn = sleep_briefly};
+    jg_as_completed_begin(&each, jobs, MANY);
+    while (jg_as_completed_next(&each) != NULL)
+        taken++;
+    r = jg_as_completed_end(&each);
+    return r == 0 && taken < MANY ? -EPROTO : r;
+}
+
 /* Everything taken, and ended early. */
 static int take_jobs(void *arg)
 {
@@ -330,6 +369,8 @@ static const struct scenario {
     {"cancellation ignored", ignore_everything, 0},
     {"as_completed", take_jobs, 0},
     {"as_completed, ended early", take_the_first_job, 0},
+    {"gather of many", gather_many, 0},
+    {"as_completed of many", take_many, 0},
     {"wait for several", wait_for_several, 0},
 };
 

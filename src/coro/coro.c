@@ -58,7 +58,8 @@ static void free_coros(jg__part *part)
     const jg_allocator *allocator = &coros->loop->allocator;
 
     jg__overflow_unwatch(&coros->overflow);
-    (void)jg__stacks_fini(&coros->stacks); /* what is left was reported with its scope */
+    if (jg__stacks_fini(&coros->stacks) > 0)
+        jg__loop_error(coros->loop, JG_ELEAKED, "a coroutine has not ended");
     jg__free(allocator, coros, sizeof(*coros));
 }
 
