@@ -32,11 +32,8 @@ void jg__scope_note_cut(jg_scope *scope)
     }
 }
 
-bool jg__scope_refuses(jg_scope *scope)
+bool jg__scope_refuses_marked(jg_scope *scope)
 {
-    if (!scope || !(scope->flags & (JG__SCOPE_STOPS | JG__SCOPE_TESTED)))
-        return false;
-
     if (scope->flags & JG__SCOPE_TESTED)
         scope->loop->on_point(scope->loop->on_point_arg); /* which may cancel it */
     jg__scope_note_cut(scope);

@@ -25,9 +25,10 @@
 #define JG__SCOPE_FAILED    (1u << 7) /* its body ended with an error before it was cancelled */
 #define JG__SCOPE_CLEANING \
     (1u << 8) /* its deferred calls run: nothing but the grace time ends it */
-#define JG__SCOPE_ENDED  (1u << 9)
-#define JG__SCOPE_TESTED (1u << 10) /* the test kit counts what its tasks start; it is inherited \
-                                     */
+#define JG__SCOPE_ENDED (1u << 9)
+#define JG__SCOPE_TESTED                                                    \
+    (1u << 10) /* the test kit counts what its tasks start; it is inherited \
+                */
 
 static inline jg_op *jg__op_of(jg_link *link)
 {
@@ -64,7 +65,13 @@ static inline void jg__waiters_complete(jg_link *waiters, int status)
 }
 
 /* Whether a start or an await in this scope returns -ECANCELED; if so it is noted. NULL: no. */
-bool jg__scope_refuses(jg_scope *scope);
+bool jg__scope_refuses_marked(jg_scope *scope);
+
+static inline bool jg__scope_refuses(jg_scope *scope)
+{
+    return scope && scope->flags & (JG__SCOPE_STOPS | JG__SCOPE_TESTED) &&
+           jg__scope_refuses_marked(scope);
+}
 
 /* Note that somebody in this scope is told -ECANCELED, if it is for a cancellation of scopes. */
 void jg__scope_note_cut(jg_scope *scope);
