@@ -81,7 +81,7 @@ static jg_job *take(jg_as_completed *each)
 jg_job *jg_as_completed_next(jg_as_completed *each)
 {
     static const jg_provider provider = {"jobs", cancel_take};
-    jg_op *op = jg_task_op(jg_task_current());
+    jg_op *op = jg__coro_op();
 
     if (each->error < 0 || each->left == 0)
         return NULL;

@@ -172,7 +172,7 @@ bool jg__coro_spend(void)
 {
     jg_task *task = self();
 
-    if (task->budget == 0 || task->scope->flags & JG__SCOPE_STOPS)
+    if (task->budget == 0 || jg__scope_refuses(task->scope))
         return false;
 
     task->budget--;

@@ -25,10 +25,8 @@
 #define JG__SCOPE_FAILED    (1u << 7) /* its body ended with an error before it was cancelled */
 #define JG__SCOPE_CLEANING \
     (1u << 8) /* its deferred calls run: nothing but the grace time ends it */
-#define JG__SCOPE_ENDED (1u << 9)
-#define JG__SCOPE_TESTED                                                    \
-    (1u << 10) /* the test kit counts what its tasks start; it is inherited \
-                */
+#define JG__SCOPE_ENDED  (1u << 9)
+#define JG__SCOPE_TESTED (1u << 10) /* and those inside: the test kit counts awaits */
 
 static inline jg_op *jg__op_of(jg_link *link)
 {
