@@ -136,7 +136,7 @@ struct jg_scope {
     jg_loop *loop;
     jg_task *owner; /* who entered it; NULL: nobody, a root */
     jg_scope *parent;
-    jg_link link;   /* in parent->scopes */
+    jg_link link;   /* in parent->scopes, or among the roots of the loop */
     jg_link scopes; /* directly inside this one */
     jg_link tasks;  /* spawned in this one */
     jg_op *joiner;

@@ -11,6 +11,23 @@
 #define DEFAULT_MAX_EVENTS 256
 #define HIGHEST_MAX_EVENTS 65536
 
+uintptr_t jg__loops[256];
+
+/* Put one entry of the table where another is, if it is there. */
+static void enter_in_table(uintptr_t old, uintptr_t new)
+{
+    size_t i = 0;
+
+    while (i < sizeof(jg__loops) / sizeof(*jg__loops)) {
+        uintptr_t found = old;
+
+        if (jg__compare_exchange(&jg__loops[i], &found, new))
+            return;
+        if (found != old)
+            i++;
+    }
+}
+
 static int validate(const jg_loop_options *options)
 {
     const unsigned known = JG_LOOP_VIRTUAL_TIME | JG_LOOP_REAP_ON_SIGCHLD;
@@ -42,6 +59,7 @@ static void init_lists(jg_loop *loop)
     jg__list_init(&loop->wakes);
     jg__list_init(&loop->signals);
     jg__list_init(&loop->children);
+    jg__list_init(&loop->roots);
 }
 
 int jg_loop_new(const jg_loop_options *options, jg_loop **ret_loop)
@@ -91,6 +109,7 @@ int jg_loop_new(const jg_loop_options *options, jg_loop **ret_loop)
     }
 
     jg__sigport_open(&loop->port, loop->poller);
+    enter_in_table(0, ~(uintptr_t)loop);
     *ret_loop = loop;
     return 0;
 }
@@ -112,6 +131,7 @@ int jg_loop_free(jg_loop *loop)
     while (jg__load(&loop->senders) > 0 && !jg__loop_forked(loop))
         jg__thread_yield(); /* for the few instructions that it takes them to be done */
     jg__sigport_close(&loop->port);
+    enter_in_table(~(uintptr_t)loop, 0);
     release(loop);
     return leaked;
 }

@@ -85,6 +85,8 @@ struct jg_loop {
     jg_link children;
     jg_signal child_signal; /* started while children need it */
 
+    jg_link roots; /* scopes of the layer above that are in no other */
+
     jg__part *parts[JG__PARTS]; /* made when they are first needed, until then NULL */
 
     /* Of the test kit: a task in a tested scope spawns, starts something or begins to wait. */
@@ -98,6 +100,12 @@ struct jg_loop {
     jg_allocator allocator;
     jg__wheel wheel;
 };
+
+/*
+ * The loops of the process, for debuggers. Bitwise complements of the addresses, which checkers for
+ * leaks do not take for references.
+ */
+extern uintptr_t jg__loops[256];
 
 #define jg__check_thread(l)                                    \
     jg__check((l) != NULL && (l)->thread == jg__thread_self(), \

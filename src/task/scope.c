@@ -83,6 +83,8 @@ void jg_scope_open(jg_scope *scope, jg_loop *loop, jg_task *owner, const jg_scop
         owner->scope = scope;
         scope->flags |=
             scope->parent->flags & (JG__SCOPE_TESTED | (options->shield ? 0 : JG__SCOPE_STOPS));
+    } else {
+        jg__list_append(&loop->roots, &scope->link);
     }
     if (options->timeout < 0)
         expire(scope);
@@ -230,10 +232,9 @@ void jg__scope_clean_up(jg_scope *scope)
     jg_timer_stop(&scope->timer);
     scope->joiner = NULL;
     scope->flags |= JG__SCOPE_ENDED;
-    if (scope->owner) {
+    jg__unlink(&scope->link);
+    if (scope->owner)
         scope->owner->scope = scope->parent;
-        jg__unlink(&scope->link);
-    }
 }
 
 /* All tasks of a scope that is being closed have ended. */
