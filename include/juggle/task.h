@@ -144,7 +144,7 @@ struct jg_scope {
     jg_timer timer;
     const char *name;
     jg_time grace;
-    int status;
+    int status;       /* that its body ended with, as far as it is known */
     unsigned running; /* tasks spawned and not ended */
     int error;        /* the first error of a task */
     unsigned flags;

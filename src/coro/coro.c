@@ -30,6 +30,7 @@ struct coro {
     jg_coro_fn fn;
     void *arg;
     int status;
+    int failed; /* see jg__body_failed; else 0 */
 };
 
 static struct coro *coro_of(jg_task *task)
@@ -94,11 +95,18 @@ static int reserve_coros(jg_loop *loop)
     return 0;
 }
 
+/* What a body ended with, given an error that it could not return, or 0. */
+static int with_failure(int status, int failed)
+{
+    return failed < 0 && (status >= 0 || status == -ECANCELED) ? failed : status;
+}
+
 static void begin(void *arg)
 {
     struct coro *coro = arg;
+    int status = coro->fn(coro->arg);
 
-    coro->status = coro->fn(coro->arg);
+    coro->status = with_failure(status, coro->failed);
     jg__check(coro->status != JG_PENDING, "a coroutine returned JG_PENDING");
     jg__context_leave(&coro->context, &coro->coros->context);
 }
@@ -152,6 +160,7 @@ int jg_spawn(jg_scope *scope, jg_coro_fn fn, void *arg, const jg_spawn_options *
     coro->fn = fn;
     coro->arg = arg;
     coro->status = JG_PENDING;
+    coro->failed = 0;
     jg__context_make(&coro->context, stack->low, jg__stack_size(stack), begin, coro);
     return 0;
 }
@@ -254,11 +263,24 @@ void jg_scope_enter(jg_scope *scope, const jg_scope_options *options)
     jg_scope_open(scope, task->op.loop, task, options);
 }
 
+void jg__body_failed(int error)
+{
+    jg_task *task = self();
+    jg_scope *scope = task->scope;
+    int *failed = scope == task->home ? &coro_of(task)->failed : &scope->status;
+
+    if (*failed == 0)
+        *failed = error;
+    if (scope != task->home)
+        jg__scope_body_ended(scope, error);
+}
+
 int jg_scope_leave(jg_scope *scope, int status)
 {
     jg_op *op = jg__coro_op();
     int r;
 
+    status = with_failure(status, scope->status);
     jg__scope_body_ended(scope, status);
     while (scope->running > 0) {
         jg__scope_join(scope, op);

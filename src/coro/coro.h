@@ -27,4 +27,10 @@ static inline int jg__await_started(int r)
  */
 bool jg__coro_spend(void);
 
+/*
+ * An error of the current coroutine that its function cannot return any more: the body of the
+ * innermost scope fails with it, or, if the coroutine has entered none, the coroutine.
+ */
+void jg__body_failed(int error);
+
 #endif
