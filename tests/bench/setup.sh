@@ -4,7 +4,7 @@
 # they are built, and going through the libraries.
 . "$root/tests/setup.sh"
 
-all_libraries="floor juggle libuv libev libevent"
+all_libraries="floor juggle libuv libev libevent go"
 
 has_header() {
     printf '#include <%s>\nint main(void) { return 0; }\n' "$1" | "${CC:-cc}" -x c - -fsyntax-only
@@ -27,18 +27,22 @@ build_benchmarks() {
     mkdir -p "$1"
     if ! { cmake -S "$root" -B "$1" -DJUGGLE_BENCH=ON -DJUGGLE_TESTS=OFF -DJUGGLE_EXAMPLES=OFF \
         -DCMAKE_BUILD_TYPE=Release "-DCMAKE_C_FLAGS_RELEASE=-O2 -g -DNDEBUG" &&
-        cmake --build "$1" --parallel "$processors"; } >"$1/build.log" 2>&1; then
+        cmake --build "$1" --parallel "$processors" &&
+        { ! grep -q '^bench_go:.*[^D]$' "$1/CMakeCache.txt" ||
+            cmake --build "$1" --target coro_go; }; } >"$1/build.log" 2>&1; then
         cat "$1/build.log" >&2
         exit 1
     fi
     bin=$1/tests/bench
     for library in $libraries; do
-        [ -x "$bin/bench_$library" ] || echo "There is no benchmark of $library here." >&2
+        [ -x "$bin/bench_$library" ] || [ -x "$bin/coro_$library" ] ||
+            echo "There is no benchmark of $library here." >&2
     done
 }
 
 # of LIBRARY[-VARIANT]... calls measure with $name, $library and $variant set, for those that were
-# built and are in $libraries.
+# built and are in $libraries. Their programs are called $family and then the library.
+family=bench
 of() {
     for name; do
         library=${name%%-*} variant=
@@ -47,6 +51,6 @@ of() {
         *" $library "*) ;;
         *) continue ;;
         esac
-        [ ! -x "$bin/bench_$library" ] || measure
+        [ ! -x "$bin/${family}_$library" ] || measure
     done
 }

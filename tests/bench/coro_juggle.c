@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The benchmarks of coroutines on juggle.
+ */
+#include <juggle.h>
+
+#define BENCH_LIB "juggle"
+#include "coro_benches.h"
+
+struct main_call {
+    void (*fn)(long n, long count);
+    long n, count;
+};
+
+static int main_coroutine(void *arg)
+{
+    struct main_call *call = arg;
+
+    call->fn(call->n, call->count);
+    return 0;
+}
+
+static void lib_run(void (*fn)(long n, long count), long n, long count)
+{
+    struct main_call call = {fn, n, count};
+
+    bench_check(jg_run(main_coroutine, &call, NULL) == 0, "jg_run");
+}
+
+static inline void lib_yield(void)
+{
+    bench_check(jg_sleep(0) == 0, "jg_sleep");
+}
+
+struct body {
+    void (*fn)(long times);
+    long times;
+};
+
+static int run_body(void *arg)
+{
+    const struct body *body = arg;
+
+    body->fn(body->times);
+    return 0;
+}
+
+static inline void lib_spawn(long n, void (*fn)(long times), long times)
+{
+    struct body body = {fn, times};
+    jg_scope scope;
+
+    jg_scope_enter(&scope, NULL);
+    for (long i = 0; i < n; i++)
+        bench_check(jg_spawn(&scope, run_body, &body, NULL) == 0, "jg_spawn");
+    bench_check(jg_scope_leave(&scope, 0) == 0, "jg_scope_leave");
+}
+
+static int step(jg_task *task, void *arg, int status)
+{
+    (void)task;
+    ++*(long *)arg;
+    return status;
+}
+
+static inline void lib_step(long n, long *counter)
+{
+    static jg_task *tasks;
+    jg_scope scope;
+
+    if (!tasks)
+        tasks = bench_alloc((size_t)n, sizeof *tasks);
+    jg_scope_enter(&scope, NULL);
+    for (long i = 0; i < n; i++) {
+        jg_task_init(&tasks[i], NULL, step, counter);
+        bench_check(jg_task_spawn(&scope, &tasks[i], NULL) == 0, "jg_task_spawn");
+    }
+    bench_check(jg_scope_leave(&scope, 0) == 0, "jg_scope_leave");
+}
