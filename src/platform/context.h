@@ -65,10 +65,13 @@ static inline void jg__context_current(jg__context *context)
 
 /*
  * What an architecture provides. frame() writes the frame of a flow that has yet to start and
- * returns its sp; swap() stores the sp of what is running and goes on at `to`.
+ * returns its sp; swap() stores the sp of what is running and goes on at `to`. pass() does the
+ * same, faster, if the flow at `to` was suspended by the same call in the source, and is likely to
+ * return from there to the same functions: for the processor it looks like an ordinary return.
  */
 void *jg__context_frame(void *low, size_t size, void (*entry)(void *arg), void *arg);
 void jg__context_swap(void **ret_sp, void *to);
+void jg__context_pass(void **ret_sp, void *to);
 
 /*
  * A new flow, suspended: the first switch to it calls entry(arg) on the stack of `size` bytes from
@@ -84,6 +87,18 @@ static inline void jg__context_switch(jg__context *from, jg__context *to)
     jg__fiber_depart(&from->fiber, &to->fiber, false);
 #endif
     jg__context_swap(&from->sp, to->sp);
+#if JG__FIBERS
+    jg__fiber_arrive(&from->fiber);
+#endif
+}
+
+/* The same by jg__context_pass. */
+static inline void jg__context_hand_over(jg__context *from, jg__context *to)
+{
+#if JG__FIBERS
+    jg__fiber_depart(&from->fiber, &to->fiber, false);
+#endif
+    jg__context_pass(&from->sp, to->sp);
 #if JG__FIBERS
     jg__fiber_arrive(&from->fiber);
 #endif

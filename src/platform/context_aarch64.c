@@ -27,7 +27,8 @@
 #    endif
 
 /*
- * A return would be predicted to go back to the flow that is left; but a jump must not go behind a
+ * A return would be predicted to go back to the flow that is left, where jg__context_pass alone
+ * wants to; but a jump must not go behind a
  * call where branch targets are checked.
  */
 #    ifdef __ARM_FEATURE_BTI_DEFAULT
@@ -37,77 +38,86 @@
 #    endif
 
 /* clang-format off */
+#    define SWAP \
+    LAND_AND_SIGN \
+    "    stp x29, x30, [sp, #-160]!\n" \
+    "    .cfi_adjust_cfa_offset 160\n" \
+    "    .cfi_rel_offset x29, 0\n" \
+    "    .cfi_rel_offset x30, 8\n" \
+    "    stp x19, x20, [sp, #16]\n" \
+    "    .cfi_rel_offset x19, 16\n" \
+    "    .cfi_rel_offset x20, 24\n" \
+    "    stp x21, x22, [sp, #32]\n" \
+    "    .cfi_rel_offset x21, 32\n" \
+    "    .cfi_rel_offset x22, 40\n" \
+    "    stp x23, x24, [sp, #48]\n" \
+    "    .cfi_rel_offset x23, 48\n" \
+    "    .cfi_rel_offset x24, 56\n" \
+    "    stp x25, x26, [sp, #64]\n" \
+    "    .cfi_rel_offset x25, 64\n" \
+    "    .cfi_rel_offset x26, 72\n" \
+    "    stp x27, x28, [sp, #80]\n" \
+    "    .cfi_rel_offset x27, 80\n" \
+    "    .cfi_rel_offset x28, 88\n" \
+    "    stp d8, d9, [sp, #96]\n" \
+    "    .cfi_rel_offset d8, 96\n" \
+    "    .cfi_rel_offset d9, 104\n" \
+    "    stp d10, d11, [sp, #112]\n" \
+    "    .cfi_rel_offset d10, 112\n" \
+    "    .cfi_rel_offset d11, 120\n" \
+    "    stp d12, d13, [sp, #128]\n" \
+    "    .cfi_rel_offset d12, 128\n" \
+    "    .cfi_rel_offset d13, 136\n" \
+    "    stp d14, d15, [sp, #144]\n" \
+    "    .cfi_rel_offset d14, 144\n" \
+    "    .cfi_rel_offset d15, 152\n" \
+    "    mov x2, sp\n" \
+    "    str x2, [x0]\n" \
+    "    mov sp, x1\n" \
+    "    ldp d14, d15, [sp, #144]\n" \
+    "    ldp d12, d13, [sp, #128]\n" \
+    "    ldp d10, d11, [sp, #112]\n" \
+    "    ldp d8, d9, [sp, #96]\n" \
+    "    ldp x27, x28, [sp, #80]\n" \
+    "    ldp x25, x26, [sp, #64]\n" \
+    "    ldp x23, x24, [sp, #48]\n" \
+    "    ldp x21, x22, [sp, #32]\n" \
+    "    ldp x19, x20, [sp, #16]\n" \
+    "    ldp x29, x30, [sp], #160\n" \
+    "    .cfi_adjust_cfa_offset -160\n" \
+    "    .cfi_restore x29\n" \
+    "    .cfi_restore x30\n" \
+    "    .cfi_restore x19\n" \
+    "    .cfi_restore x20\n" \
+    "    .cfi_restore x21\n" \
+    "    .cfi_restore x22\n" \
+    "    .cfi_restore x23\n" \
+    "    .cfi_restore x24\n" \
+    "    .cfi_restore x25\n" \
+    "    .cfi_restore x26\n" \
+    "    .cfi_restore x27\n" \
+    "    .cfi_restore x28\n" \
+    "    .cfi_restore d8\n" \
+    "    .cfi_restore d9\n" \
+    "    .cfi_restore d10\n" \
+    "    .cfi_restore d11\n" \
+    "    .cfi_restore d12\n" \
+    "    .cfi_restore d13\n" \
+    "    .cfi_restore d14\n" \
+    "    .cfi_restore d15\n"
+
 __asm__(
     JG__ASM_BEGIN(jg__context_swap)
-    LAND_AND_SIGN
-    "    stp x29, x30, [sp, #-160]!\n"
-    "    .cfi_adjust_cfa_offset 160\n"
-    "    .cfi_rel_offset x29, 0\n"
-    "    .cfi_rel_offset x30, 8\n"
-    "    stp x19, x20, [sp, #16]\n"
-    "    .cfi_rel_offset x19, 16\n"
-    "    .cfi_rel_offset x20, 24\n"
-    "    stp x21, x22, [sp, #32]\n"
-    "    .cfi_rel_offset x21, 32\n"
-    "    .cfi_rel_offset x22, 40\n"
-    "    stp x23, x24, [sp, #48]\n"
-    "    .cfi_rel_offset x23, 48\n"
-    "    .cfi_rel_offset x24, 56\n"
-    "    stp x25, x26, [sp, #64]\n"
-    "    .cfi_rel_offset x25, 64\n"
-    "    .cfi_rel_offset x26, 72\n"
-    "    stp x27, x28, [sp, #80]\n"
-    "    .cfi_rel_offset x27, 80\n"
-    "    .cfi_rel_offset x28, 88\n"
-    "    stp d8, d9, [sp, #96]\n"
-    "    .cfi_rel_offset d8, 96\n"
-    "    .cfi_rel_offset d9, 104\n"
-    "    stp d10, d11, [sp, #112]\n"
-    "    .cfi_rel_offset d10, 112\n"
-    "    .cfi_rel_offset d11, 120\n"
-    "    stp d12, d13, [sp, #128]\n"
-    "    .cfi_rel_offset d12, 128\n"
-    "    .cfi_rel_offset d13, 136\n"
-    "    stp d14, d15, [sp, #144]\n"
-    "    .cfi_rel_offset d14, 144\n"
-    "    .cfi_rel_offset d15, 152\n"
-    "    mov x2, sp\n"
-    "    str x2, [x0]\n"
-    "    mov sp, x1\n"
-    "    ldp d14, d15, [sp, #144]\n"
-    "    ldp d12, d13, [sp, #128]\n"
-    "    ldp d10, d11, [sp, #112]\n"
-    "    ldp d8, d9, [sp, #96]\n"
-    "    ldp x27, x28, [sp, #80]\n"
-    "    ldp x25, x26, [sp, #64]\n"
-    "    ldp x23, x24, [sp, #48]\n"
-    "    ldp x21, x22, [sp, #32]\n"
-    "    ldp x19, x20, [sp, #16]\n"
-    "    ldp x29, x30, [sp], #160\n"
-    "    .cfi_adjust_cfa_offset -160\n"
-    "    .cfi_restore x29\n"
-    "    .cfi_restore x30\n"
-    "    .cfi_restore x19\n"
-    "    .cfi_restore x20\n"
-    "    .cfi_restore x21\n"
-    "    .cfi_restore x22\n"
-    "    .cfi_restore x23\n"
-    "    .cfi_restore x24\n"
-    "    .cfi_restore x25\n"
-    "    .cfi_restore x26\n"
-    "    .cfi_restore x27\n"
-    "    .cfi_restore x28\n"
-    "    .cfi_restore d8\n"
-    "    .cfi_restore d9\n"
-    "    .cfi_restore d10\n"
-    "    .cfi_restore d11\n"
-    "    .cfi_restore d12\n"
-    "    .cfi_restore d13\n"
-    "    .cfi_restore d14\n"
-    "    .cfi_restore d15\n"
+    SWAP
     AUTHENTICATE
     RESUME
     JG__ASM_END(jg__context_swap)
+
+    JG__ASM_BEGIN(jg__context_pass)
+    SWAP
+    AUTHENTICATE
+    "    ret\n"
+    JG__ASM_END(jg__context_pass)
 
     /* entry is in x19, arg in x20. A flow starts behind the nop: its address is taken for a return
      * address, and unwinders look for the call before it. */

@@ -2,8 +2,9 @@
  *
  * The switch on riscv64, for the calling conventions lp64d and lp64. The frame is described in
  * context.h; the CFI holds before, between and after the change of stacks, because a frame looks
- * the same on both. It ends with a jump through a register other than ra, because a return would be
- * predicted to go back to the flow that is left.
+ * the same on both. jg__context_swap ends with a jump through a register other than ra, because a
+ * return would be predicted to go back to the flow that is left; jg__context_pass is for where that
+ * is right.
  */
 #include "platform/context.h"
 
@@ -29,71 +30,79 @@
 #    define LOAD(op, reg, offset) \
         "    " op " " reg ", " offset "(sp)\n    .cfi_restore " reg "\n"
 
+#    define SWAP \
+    "    addi sp, sp, -" SIZE "\n" \
+    "    .cfi_adjust_cfa_offset " SIZE "\n" \
+    SAVE("sd", "ra", "0") \
+    SAVE("sd", "s0", "8") \
+    SAVE("sd", "s1", "16") \
+    SAVE("sd", "s2", "24") \
+    SAVE("sd", "s3", "32") \
+    SAVE("sd", "s4", "40") \
+    SAVE("sd", "s5", "48") \
+    SAVE("sd", "s6", "56") \
+    SAVE("sd", "s7", "64") \
+    SAVE("sd", "s8", "72") \
+    SAVE("sd", "s9", "80") \
+    SAVE("sd", "s10", "88") \
+    SAVE("sd", "s11", "96") \
+    FLOATS( \
+        SAVE("fsd", "fs0", "104") \
+        SAVE("fsd", "fs1", "112") \
+        SAVE("fsd", "fs2", "120") \
+        SAVE("fsd", "fs3", "128") \
+        SAVE("fsd", "fs4", "136") \
+        SAVE("fsd", "fs5", "144") \
+        SAVE("fsd", "fs6", "152") \
+        SAVE("fsd", "fs7", "160") \
+        SAVE("fsd", "fs8", "168") \
+        SAVE("fsd", "fs9", "176") \
+        SAVE("fsd", "fs10", "184") \
+        SAVE("fsd", "fs11", "192") \
+    ) \
+    "    sd sp, (a0)\n" \
+    "    mv sp, a1\n" \
+    FLOATS( \
+        LOAD("fld", "fs11", "192") \
+        LOAD("fld", "fs10", "184") \
+        LOAD("fld", "fs9", "176") \
+        LOAD("fld", "fs8", "168") \
+        LOAD("fld", "fs7", "160") \
+        LOAD("fld", "fs6", "152") \
+        LOAD("fld", "fs5", "144") \
+        LOAD("fld", "fs4", "136") \
+        LOAD("fld", "fs3", "128") \
+        LOAD("fld", "fs2", "120") \
+        LOAD("fld", "fs1", "112") \
+        LOAD("fld", "fs0", "104") \
+    ) \
+    LOAD("ld", "s11", "96") \
+    LOAD("ld", "s10", "88") \
+    LOAD("ld", "s9", "80") \
+    LOAD("ld", "s8", "72") \
+    LOAD("ld", "s7", "64") \
+    LOAD("ld", "s6", "56") \
+    LOAD("ld", "s5", "48") \
+    LOAD("ld", "s4", "40") \
+    LOAD("ld", "s3", "32") \
+    LOAD("ld", "s2", "24") \
+    LOAD("ld", "s1", "16") \
+    LOAD("ld", "s0", "8") \
+    LOAD("ld", "ra", "0") \
+    "    addi sp, sp, " SIZE "\n" \
+    "    .cfi_adjust_cfa_offset -" SIZE "\n"
+
 __asm__(
     JG__ASM_BEGIN(jg__context_swap)
-    "    addi sp, sp, -" SIZE "\n"
-    "    .cfi_adjust_cfa_offset " SIZE "\n"
-    SAVE("sd", "ra", "0")
-    SAVE("sd", "s0", "8")
-    SAVE("sd", "s1", "16")
-    SAVE("sd", "s2", "24")
-    SAVE("sd", "s3", "32")
-    SAVE("sd", "s4", "40")
-    SAVE("sd", "s5", "48")
-    SAVE("sd", "s6", "56")
-    SAVE("sd", "s7", "64")
-    SAVE("sd", "s8", "72")
-    SAVE("sd", "s9", "80")
-    SAVE("sd", "s10", "88")
-    SAVE("sd", "s11", "96")
-    FLOATS(
-        SAVE("fsd", "fs0", "104")
-        SAVE("fsd", "fs1", "112")
-        SAVE("fsd", "fs2", "120")
-        SAVE("fsd", "fs3", "128")
-        SAVE("fsd", "fs4", "136")
-        SAVE("fsd", "fs5", "144")
-        SAVE("fsd", "fs6", "152")
-        SAVE("fsd", "fs7", "160")
-        SAVE("fsd", "fs8", "168")
-        SAVE("fsd", "fs9", "176")
-        SAVE("fsd", "fs10", "184")
-        SAVE("fsd", "fs11", "192")
-    )
-    "    sd sp, (a0)\n"
-    "    mv sp, a1\n"
-    FLOATS(
-        LOAD("fld", "fs11", "192")
-        LOAD("fld", "fs10", "184")
-        LOAD("fld", "fs9", "176")
-        LOAD("fld", "fs8", "168")
-        LOAD("fld", "fs7", "160")
-        LOAD("fld", "fs6", "152")
-        LOAD("fld", "fs5", "144")
-        LOAD("fld", "fs4", "136")
-        LOAD("fld", "fs3", "128")
-        LOAD("fld", "fs2", "120")
-        LOAD("fld", "fs1", "112")
-        LOAD("fld", "fs0", "104")
-    )
-    LOAD("ld", "s11", "96")
-    LOAD("ld", "s10", "88")
-    LOAD("ld", "s9", "80")
-    LOAD("ld", "s8", "72")
-    LOAD("ld", "s7", "64")
-    LOAD("ld", "s6", "56")
-    LOAD("ld", "s5", "48")
-    LOAD("ld", "s4", "40")
-    LOAD("ld", "s3", "32")
-    LOAD("ld", "s2", "24")
-    LOAD("ld", "s1", "16")
-    LOAD("ld", "s0", "8")
-    LOAD("ld", "ra", "0")
-    "    addi sp, sp, " SIZE "\n"
-    "    .cfi_adjust_cfa_offset -" SIZE "\n"
+    SWAP
     "    mv t1, ra\n"
     "    jr t1\n"
     JG__ASM_END(jg__context_swap)
+
+    JG__ASM_BEGIN(jg__context_pass)
+    SWAP
+    "    ret\n"
+    JG__ASM_END(jg__context_pass)
 
     /* entry is in s1, arg in s2. A flow starts behind the first word, a nop: its address is taken
      * for a return address, and unwinders look for the call before it. */

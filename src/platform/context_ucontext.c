@@ -25,6 +25,11 @@ void jg__context_swap(void **ret_from, void *to)
     (void)swapcontext(&from, to); /* fails only for a stack too small, with makecontext */
 }
 
+void jg__context_pass(void **ret_from, void *to)
+{
+    jg__context_swap(ret_from, to);
+}
+
 /* The arguments of a context are ints: a pointer comes in two halves. */
 static void begin(unsigned high, unsigned low)
 {

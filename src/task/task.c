@@ -15,6 +15,13 @@ jg_task *jg_task_current(void)
     return jg__current;
 }
 
+static void begin_step(jg_task *task)
+{
+    task->awaiting = NULL;
+    task->budget = BUDGET;
+    jg__current = task;
+}
+
 /* An op of a task completed, or the task was spawned: run its next step. */
 static void resume(void *arg)
 {
@@ -30,16 +37,32 @@ static void resume(void *arg)
         return;
     }
 
-    task->awaiting = NULL;
-    task->budget = BUDGET;
-    jg__current = task;
+    begin_step(task);
     r = task->step(task, task->arg, op->status);
+    task = jg__current; /* a coroutine may have handed over to another one */
     jg__current = outer;
     if (r != JG_PENDING)
         jg__task_end(task, r);
     else
         jg__check(task->awaiting != NULL || jg__linked(&task->op.call.link),
                   "a step returned JG_PENDING with no op started");
+}
+
+jg_task *jg__task_next(jg_loop *loop, jg_step_fn step)
+{
+    const jg_call *call = jg__container_of(loop->batch.next, jg_call, link);
+    jg_task *task;
+
+    if (jg__list_empty(&loop->batch) || call->fn != resume)
+        return NULL;
+
+    task = ((jg_op *)call->arg)->task;
+    if (task->step != step || task->awaiting != call->arg)
+        return NULL;
+
+    jg__list_pop(&loop->batch);
+    begin_step(task);
+    return task;
 }
 
 void jg_task_init(jg_task *task, const char *name, jg_step_fn step, void *arg)

@@ -97,6 +97,13 @@ void jg__scope_join(jg_scope *scope, jg_op *op);
 /* The task whose step runs on this thread. */
 extern _Thread_local jg_task *jg__current;
 
+/*
+ * If what the loop is to call next is the step of a task, and that step is `step`: take it out of
+ * the queue and begin it, instead of the step that runs and is about to end with JG_PENDING. The
+ * caller runs it. Returns the task, or NULL.
+ */
+jg_task *jg__task_next(jg_loop *loop, jg_step_fn step);
+
 /* A task has ended, in its last step: leave its scope. */
 void jg__task_end(jg_task *task, int status);
 
