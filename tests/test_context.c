@@ -35,13 +35,13 @@ struct flow {
 static jg__stacks stacks; /* exists while there are flows */
 static jg__context thread;
 
-static void run_body(void *arg)
+static void *run_body(void *arg)
 {
     struct flow *flow = arg;
 
     flow->body(flow);
     flow->over = true;
-    jg__context_leave(&flow->context, flow->back);
+    return jg__context_leave(&flow->context, flow->back);
 }
 
 static void make(struct flow *flow)

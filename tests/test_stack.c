@@ -290,12 +290,12 @@ static __attribute__((noinline)) void use(size_t depth)
     __asm__ volatile("" : : "r"(frame) : "memory");
 }
 
-static void use_block(void *arg)
+static void *use_block(void *arg)
 {
     struct block *block = arg;
 
     use(block->depth);
-    jg__context_leave(&block->context, block->back);
+    return jg__context_leave(&block->context, block->back);
 }
 
 /* Run a flow that uses `depth` bytes of its stack, at least. */

@@ -103,14 +103,14 @@ static int with_failure(int status, int failed)
     return failed < 0 && (status >= 0 || status == -ECANCELED) ? failed : status;
 }
 
-static void begin(void *arg)
+static void *begin(void *arg)
 {
     struct coro *coro = arg;
     int status = coro->fn(coro->arg);
 
     coro->status = with_failure(status, coro->failed);
     jg__check(coro->status != JG_PENDING, "a coroutine returned JG_PENDING");
-    jg__context_leave(&coro->context, &coro->coros->context);
+    return jg__context_leave(&coro->context, &coro->coros->context);
 }
 
 static int step(jg_task *task, void *arg, int status)

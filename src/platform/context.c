@@ -19,17 +19,17 @@ static bool shadow_stack(void)
 
 #if JG__FIBERS
 
-static void begin(void *arg)
+static void *begin(void *arg)
 {
     jg__context *context = arg;
 
     jg__fiber_arrive(&context->fiber);
-    context->entry(context->arg);
+    return context->entry(context->arg);
 }
 
 #endif
 
-void jg__context_make(jg__context *context, void *low, size_t size, void (*entry)(void *arg),
+void jg__context_make(jg__context *context, void *low, size_t size, void *(*entry)(void *arg),
                       void *arg)
 {
     jg__check(!shadow_stack(), "coroutines do not run with shadow stacks: turn them off, or build "

@@ -49,7 +49,7 @@ typedef struct jg__context {
     void *sp; /* of a suspended context */
 #if JG__FIBERS
     jg__fiber fiber;
-    void (*entry)(void *arg);
+    void *(*entry)(void *arg);
     void *arg;
 #endif
 } jg__context;
@@ -65,19 +65,20 @@ static inline void jg__context_current(jg__context *context)
 
 /*
  * What an architecture provides. frame() writes the frame of a flow that has yet to start and
- * returns its sp; swap() stores the sp of what is running and goes on at `to`. pass() does the
+ * returns its sp; when entry returns, the flow is over, and what it returned is the sp to go on at.
+ * swap() stores the sp of what is running and goes on at `to`. pass() does the
  * same, faster, if the flow at `to` was suspended by the same call in the source, and is likely to
  * return from there to the same functions: for the processor it looks like an ordinary return.
  */
-void *jg__context_frame(void *low, size_t size, void (*entry)(void *arg), void *arg);
+void *jg__context_frame(void *low, size_t size, void *(*entry)(void *arg), void *arg);
 void jg__context_swap(void **ret_sp, void *to);
 void jg__context_pass(void **ret_sp, void *to);
 
 /*
  * A new flow, suspended: the first switch to it calls entry(arg) on the stack of `size` bytes from
- * `low`, which may have any alignment. entry must not return; it ends with jg__context_leave.
+ * `low`, which may have any alignment. entry must end with `return jg__context_leave(…)`.
  */
-void jg__context_make(jg__context *context, void *low, size_t size, void (*entry)(void *arg),
+void jg__context_make(jg__context *context, void *low, size_t size, void *(*entry)(void *arg),
                       void *arg);
 
 /* Suspend what is running in `from` and go on with `to`. Returns when something switches back. */
@@ -104,14 +105,21 @@ static inline void jg__context_hand_over(jg__context *from, jg__context *to)
 #endif
 }
 
-/* The same for the last time: nothing may switch to `from` any more. */
-_Noreturn static inline void jg__context_leave(jg__context *from, jg__context *to)
+/*
+ * The same for the last time: nothing may switch to `from` any more. It returns what a flow's entry
+ * returns, the sp to go on at, because processors predict returns by the calls that were made. With
+ * a sanitizer it does not return, because after this its own bookkeeping of the frames is gone.
+ */
+static inline void *jg__context_leave(jg__context *from, jg__context *to)
 {
 #if JG__FIBERS
     jg__fiber_depart(&from->fiber, &to->fiber, true);
-#endif
     jg__context_swap(&from->sp, to->sp);
     __builtin_trap();
+#else
+    (void)from;
+    return to->sp;
+#endif
 }
 
 /* A flow that has left, or never ran, is no more: its stack may be used for something else. */

@@ -18,18 +18,18 @@
 #        define LAND_AND_SIGN              \
             "    hint #25 /* paciasp */\n" \
             "    .cfi_negate_ra_state\n"
-#        define AUTHENTICATE               \
-            "    hint #29 /* autiasp */\n" \
-            "    .cfi_negate_ra_state\n"
+#        define AUTHENTICATE_LAST "    hint #29 /* autiasp */\n"
+#        define AUTHENTICATE      AUTHENTICATE_LAST "    .cfi_negate_ra_state\n"
 #    else
-#        define LAND_AND_SIGN "    hint #34 /* bti c */\n"
-#        define AUTHENTICATE  ""
+#        define LAND_AND_SIGN     "    hint #34 /* bti c */\n"
+#        define AUTHENTICATE_LAST ""
+#        define AUTHENTICATE      ""
 #    endif
 
 /*
- * A return would be predicted to go back to the flow that is left, where jg__context_pass alone
- * wants to; but a jump must not go behind a
- * call where branch targets are checked.
+ * A return would be predicted to go back to the flow that is left, which is right for
+ * jg__context_pass alone, and at the end of a flow; but a jump must not go behind a call where
+ * branch targets are checked.
  */
 #    ifdef __ARM_FEATURE_BTI_DEFAULT
 #        define RESUME "    ret\n"
@@ -38,6 +38,18 @@
 #    endif
 
 /* clang-format off */
+#    define LOADS \
+    "    ldp d14, d15, [sp, #144]\n" \
+    "    ldp d12, d13, [sp, #128]\n" \
+    "    ldp d10, d11, [sp, #112]\n" \
+    "    ldp d8, d9, [sp, #96]\n" \
+    "    ldp x27, x28, [sp, #80]\n" \
+    "    ldp x25, x26, [sp, #64]\n" \
+    "    ldp x23, x24, [sp, #48]\n" \
+    "    ldp x21, x22, [sp, #32]\n" \
+    "    ldp x19, x20, [sp, #16]\n" \
+    "    ldp x29, x30, [sp], #160\n"
+
 #    define SWAP \
     LAND_AND_SIGN \
     "    stp x29, x30, [sp, #-160]!\n" \
@@ -74,16 +86,7 @@
     "    mov x2, sp\n" \
     "    str x2, [x0]\n" \
     "    mov sp, x1\n" \
-    "    ldp d14, d15, [sp, #144]\n" \
-    "    ldp d12, d13, [sp, #128]\n" \
-    "    ldp d10, d11, [sp, #112]\n" \
-    "    ldp d8, d9, [sp, #96]\n" \
-    "    ldp x27, x28, [sp, #80]\n" \
-    "    ldp x25, x26, [sp, #64]\n" \
-    "    ldp x23, x24, [sp, #48]\n" \
-    "    ldp x21, x22, [sp, #32]\n" \
-    "    ldp x19, x20, [sp, #16]\n" \
-    "    ldp x29, x30, [sp], #160\n" \
+    LOADS \
     "    .cfi_adjust_cfa_offset -160\n" \
     "    .cfi_restore x29\n" \
     "    .cfi_restore x30\n" \
@@ -126,7 +129,10 @@ __asm__(
     "    nop\n"
     "    mov x0, x20\n"
     "    blr x19\n"
-    "    brk #0\n"
+    "    mov sp, x0\n"
+    LOADS
+    AUTHENTICATE_LAST
+    "    ret\n"
     JG__ASM_END(jg__context_begin)
 );
 /* clang-format on */
@@ -148,7 +154,7 @@ static uintptr_t sign(uintptr_t address, uintptr_t sp)
 #    endif
 }
 
-void *jg__context_frame(void *low, size_t size, void (*entry)(void *arg), void *arg)
+void *jg__context_frame(void *low, size_t size, void *(*entry)(void *arg), void *arg)
 {
     uintptr_t top = ((uintptr_t)low + size) & ~(uintptr_t)15;
     uintptr_t *frame = (uintptr_t *)top - 20;

@@ -3,8 +3,8 @@
  * The switch on riscv64, for the calling conventions lp64d and lp64. The frame is described in
  * context.h; the CFI holds before, between and after the change of stacks, because a frame looks
  * the same on both. jg__context_swap ends with a jump through a register other than ra, because a
- * return would be predicted to go back to the flow that is left; jg__context_pass is for where that
- * is right.
+ * return would be predicted to go back to the flow that is left. That is right for
+ * jg__context_pass, and at the end of a flow.
  */
 #include "platform/context.h"
 
@@ -29,6 +29,37 @@
         "    " op " " reg ", " offset "(sp)\n    .cfi_rel_offset " reg ", " offset "\n"
 #    define LOAD(op, reg, offset) \
         "    " op " " reg ", " offset "(sp)\n    .cfi_restore " reg "\n"
+
+#    define LOAD_LAST(op, reg, offset) \
+        "    " op " " reg ", " offset "(sp)\n"
+#    define LOADS(load) \
+    FLOATS( \
+        load("fld", "fs11", "192") \
+        load("fld", "fs10", "184") \
+        load("fld", "fs9", "176") \
+        load("fld", "fs8", "168") \
+        load("fld", "fs7", "160") \
+        load("fld", "fs6", "152") \
+        load("fld", "fs5", "144") \
+        load("fld", "fs4", "136") \
+        load("fld", "fs3", "128") \
+        load("fld", "fs2", "120") \
+        load("fld", "fs1", "112") \
+        load("fld", "fs0", "104") \
+    ) \
+    load("ld", "s11", "96") \
+    load("ld", "s10", "88") \
+    load("ld", "s9", "80") \
+    load("ld", "s8", "72") \
+    load("ld", "s7", "64") \
+    load("ld", "s6", "56") \
+    load("ld", "s5", "48") \
+    load("ld", "s4", "40") \
+    load("ld", "s3", "32") \
+    load("ld", "s2", "24") \
+    load("ld", "s1", "16") \
+    load("ld", "s0", "8") \
+    load("ld", "ra", "0")
 
 #    define SWAP \
     "    addi sp, sp, -" SIZE "\n" \
@@ -62,33 +93,7 @@
     ) \
     "    sd sp, (a0)\n" \
     "    mv sp, a1\n" \
-    FLOATS( \
-        LOAD("fld", "fs11", "192") \
-        LOAD("fld", "fs10", "184") \
-        LOAD("fld", "fs9", "176") \
-        LOAD("fld", "fs8", "168") \
-        LOAD("fld", "fs7", "160") \
-        LOAD("fld", "fs6", "152") \
-        LOAD("fld", "fs5", "144") \
-        LOAD("fld", "fs4", "136") \
-        LOAD("fld", "fs3", "128") \
-        LOAD("fld", "fs2", "120") \
-        LOAD("fld", "fs1", "112") \
-        LOAD("fld", "fs0", "104") \
-    ) \
-    LOAD("ld", "s11", "96") \
-    LOAD("ld", "s10", "88") \
-    LOAD("ld", "s9", "80") \
-    LOAD("ld", "s8", "72") \
-    LOAD("ld", "s7", "64") \
-    LOAD("ld", "s6", "56") \
-    LOAD("ld", "s5", "48") \
-    LOAD("ld", "s4", "40") \
-    LOAD("ld", "s3", "32") \
-    LOAD("ld", "s2", "24") \
-    LOAD("ld", "s1", "16") \
-    LOAD("ld", "s0", "8") \
-    LOAD("ld", "ra", "0") \
+    LOADS(LOAD) \
     "    addi sp, sp, " SIZE "\n" \
     "    .cfi_adjust_cfa_offset -" SIZE "\n"
 
@@ -111,14 +116,17 @@ __asm__(
     "    .4byte 0x00000013\n"
     "    mv a0, s2\n"
     "    jalr s1\n"
-    "    ebreak\n"
+    "    mv sp, a0\n"
+    LOADS(LOAD_LAST)
+    "    addi sp, sp, " SIZE "\n"
+    "    ret\n"
     JG__ASM_END(jg__context_begin)
 );
 /* clang-format on */
 
 extern const char jg__context_begin[];
 
-void *jg__context_frame(void *low, size_t size, void (*entry)(void *arg), void *arg)
+void *jg__context_frame(void *low, size_t size, void *(*entry)(void *arg), void *arg)
 {
     uintptr_t top = ((uintptr_t)low + size) & ~(uintptr_t)15;
     uintptr_t *frame = (uintptr_t *)top - WORDS;

@@ -13,7 +13,7 @@
 
 struct start {
     ucontext_t context;
-    void (*entry)(void *arg);
+    void *(*entry)(void *arg);
     void *arg;
 };
 
@@ -35,11 +35,10 @@ static void begin(unsigned high, unsigned low)
 {
     const struct start *start = (const struct start *)((uintptr_t)high << 16 << 16 | low);
 
-    start->entry(start->arg);
-    __builtin_trap();
+    (void)setcontext(start->entry(start->arg)); /* does not return */
 }
 
-void *jg__context_frame(void *low, size_t size, void (*entry)(void *arg), void *arg)
+void *jg__context_frame(void *low, size_t size, void *(*entry)(void *arg), void *arg)
 {
     uintptr_t place = ((uintptr_t)low + size - sizeof(struct start)) & ~(uintptr_t)63;
     struct start *start = (struct start *)place;

@@ -4,8 +4,8 @@
  * after the change of stacks, because a frame looks the same on both.
  *
  * jg__context_swap ends with a jump: a return would be predicted to go back to the flow that is
- * left, which costs three times the rest of the switch. jg__context_pass is for where that is
- * right.
+ * left, which costs three times the rest of the switch. jg__context_pass is for where a return is
+ * right, as it is at the end of a flow, for whom started it.
  */
 #include "platform/context.h"
 
@@ -58,14 +58,21 @@ __asm__(
     "    nop\n"
     "    movq %r13, %rdi\n"
     "    callq *%r12\n"
-    "    ud2\n"
+    "    movq %rax, %rsp\n"
+    "    popq %r15\n"
+    "    popq %r14\n"
+    "    popq %r13\n"
+    "    popq %r12\n"
+    "    popq %rbx\n"
+    "    popq %rbp\n"
+    "    ret\n"
     JG__ASM_END(jg__context_begin)
 );
 /* clang-format on */
 
 extern const char jg__context_begin[];
 
-void *jg__context_frame(void *low, size_t size, void (*entry)(void *arg), void *arg)
+void *jg__context_frame(void *low, size_t size, void *(*entry)(void *arg), void *arg)
 {
     uintptr_t top = ((uintptr_t)low + size) & ~(uintptr_t)15;
     uintptr_t *frame = (uintptr_t *)top - 7;

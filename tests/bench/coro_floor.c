@@ -42,7 +42,7 @@ static inline void lib_yield(void)
     jg__context_swap(&self->sp, scheduler.sp);
 }
 
-static void begin(void *arg)
+static void *begin(void *arg)
 {
     struct flow *flow = arg;
 
@@ -50,7 +50,7 @@ static void begin(void *arg)
     running--;
     flow->next = free_flows;
     free_flows = flow;
-    jg__context_swap(&flow->sp, scheduler.sp);
+    return scheduler.sp;
 }
 
 static inline void start(void (*fn)(long times), long times)
