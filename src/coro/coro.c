@@ -243,7 +243,7 @@ int jg_await(jg_op *op)
 /* Let everything else that is ready run first. */
 static int give_way(jg_task *task)
 {
-    jg__check(!jg_op_pending(&task->op), "the op is pending");
+    jg__check(!(task->op.flags & JG__OP_PENDING), "the op is pending");
     if (jg__scope_refuses(task->scope))
         return -ECANCELED;
 

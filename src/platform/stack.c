@@ -206,6 +206,17 @@ static unsigned index_of(const struct jg__slab *slab, const void *address)
     return (unsigned)(offset / (slab->guard_size + slab->stack_size));
 }
 
+static unsigned class_of(const jg__stacks *stacks, size_t size)
+{
+    size_t least = stacks->page > (size_t)1 << MIN_SHIFT ? stacks->page : (size_t)1 << MIN_SHIFT;
+    unsigned shift;
+
+    if (size < least)
+        size = least;
+    shift = 64 - (unsigned)__builtin_clzll(size - 1);
+    return shift - MIN_SHIFT + SANITIZED_SHIFT;
+}
+
 void jg__stacks_init(jg__stacks *stacks, const jg_allocator *allocator, size_t reserve)
 {
     jg__check(reserve >= sizeof(jg__stack) && reserve <= ((size_t)1 << MIN_SHIFT) / 4,
@@ -218,6 +229,7 @@ void jg__stacks_init(jg__stacks *stacks, const jg_allocator *allocator, size_t r
         .page = (size_t)sysconf(_SC_PAGESIZE),
         .cache = JG__STACK_CACHE,
     };
+    stacks->usual_class = class_of(stacks, JG__STACK_SIZE);
 }
 
 static size_t size_of(unsigned class_index)
@@ -353,19 +365,6 @@ RARE static void clean(const jg__stacks *stacks, jg__stack *stack)
     memset((char *)stack - partial, 0, partial);
 }
 
-static unsigned class_of(const jg__stacks *stacks, size_t size)
-{
-    size_t least = stacks->page > (size_t)1 << MIN_SHIFT ? stacks->page : (size_t)1 << MIN_SHIFT;
-    unsigned shift;
-
-    if (size == 0)
-        size = JG__STACK_SIZE;
-    if (size < least)
-        size = least;
-    shift = 64 - (unsigned)__builtin_clzll(size - 1);
-    return shift - MIN_SHIFT + SANITIZED_SHIFT;
-}
-
 /* A stack of a class that has none which is free. */
 RARE static int take_cold(jg__stacks *stacks, unsigned class_index, jg__stack **ret_stack)
 {
@@ -389,7 +388,7 @@ int jg__stack_take(jg__stacks *stacks, size_t size, jg__stack **ret_stack)
     if (size > JG__STACK_MAX)
         return -EINVAL;
 
-    class_index = class_of(stacks, size);
+    class_index = size == 0 ? stacks->usual_class : class_of(stacks, size);
     stack = stacks->classes[class_index].free;
     if (stack) {
         stacks->classes[class_index].free = stack->next;

@@ -44,12 +44,13 @@ typedef struct jg__stacks {
     const jg_allocator *allocator;
     size_t reserve;
     size_t page;
-    size_t cache;       /* how many bytes of free stacks may keep their pages */
-    size_t cached;      /* and how many do */
-    size_t taken;       /* stacks */
-    uint64_t unguarded; /* times that a stack was carved without its guard */
-    bool measure;       /* see jg__stack_used */
-    bool heavy_guards;  /* mappings as on older systems, though there is better */
+    unsigned usual_class; /* of stacks of the default size */
+    size_t cache;         /* how many bytes of free stacks may keep their pages */
+    size_t cached;        /* and how many do */
+    size_t taken;         /* stacks */
+    uint64_t unguarded;   /* times that a stack was carved without its guard */
+    bool measure;         /* see jg__stack_used */
+    bool heavy_guards;    /* mappings as on older systems, though there is better */
     struct jg__slab *slabs;
     struct jg__stack_class {
         jg__stack *free;       /* the one given last comes first */

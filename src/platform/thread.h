@@ -8,6 +8,17 @@
 #include <pthread.h>
 #include <stdint.h>
 
+/*
+ * A thread-local variable, found in one instruction from the shared library, too, if it may take up
+ * the space that glibc keeps for libraries which are loaded later than the program. Elsewhere they
+ * could not be, and it takes a call.
+ */
+#if defined(__GLIBC__) && defined(__ELF__)
+#    define JG__THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
+#else
+#    define JG__THREAD_LOCAL _Thread_local
+#endif
+
 /* A number that no two living threads share: the thread pointer, in one instruction. */
 static inline uintptr_t jg__thread_self(void)
 {

@@ -8,7 +8,7 @@
 
 #define BUDGET 64 /* awaits of what is ready, before a coroutine gives way */
 
-_Thread_local jg_task *jg__current;
+JG__THREAD_LOCAL jg_task *jg__current;
 
 jg_task *jg_task_current(void)
 {
@@ -72,8 +72,7 @@ void jg_task_init(jg_task *task, const char *name, jg_step_fn step, void *arg)
 
 void jg__op_of_task(jg_op *op, jg_task *task, jg_loop *loop)
 {
-    jg_op_init(op, loop, resume, op);
-    op->task = task;
+    *op = (jg_op){.call = {.fn = resume, .arg = op}, .loop = loop, .task = task};
 }
 
 int jg_task_spawn(jg_scope *scope, jg_task *task, int *ret_status)

@@ -95,7 +95,7 @@ jg_scope *jg__scope_next(jg_scope *root, jg_scope *scope, bool down);
 void jg__scope_join(jg_scope *scope, jg_op *op);
 
 /* The task whose step runs on this thread. */
-extern _Thread_local jg_task *jg__current;
+extern JG__THREAD_LOCAL jg_task *jg__current;
 
 /*
  * If what the loop is to call next is the step of a task, and that step is `step`: take it out of
