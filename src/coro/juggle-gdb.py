@@ -129,14 +129,19 @@ class Threads:
         return None
 
 
+def coroutine_source():
+    return gdb.lookup_global_symbol("jg_spawn").symtab
+
+
 def is_coroutine(task):
-    return number_of(task["release"]) != 0
+    """Whether the steps of a task are those of all coroutines."""
+    symtab = gdb.find_pc_line(number_of(task["step"])).symtab
+    return symtab is not None and symtab.filename == coroutine_source().filename
 
 
 def coro_of(task):
     # Another struct may have this name, elsewhere in the program.
-    symbol = gdb.lookup_global_symbol("jg_spawn")
-    coro = gdb.lookup_type("struct coro", symbol.symtab.static_block())
+    coro = gdb.lookup_type("struct coro", coroutine_source().static_block())
     offset = next(f.bitpos // 8 for f in coro.fields() if f.name == "task")
     return gdb.Value(number_of(task) - offset).cast(coro.pointer())
 
