@@ -19,13 +19,12 @@ static int fetch(void *arg)
     return time > 0 ? jg_sleep(time) : -EIO;
 }
 
-/* Fetch two things at once, within 50 ms, or the first alone. */
+/* Fetch two things at once over a connection, within 50 ms, or the first alone. */
 static int fetch_both(jg_time first, jg_time second)
 {
     int r;
 
-    JG_WITH_SCOPE(scope, &r, .timeout = 50 * JG_MILLISECOND)
-    {
+    JG_WITH_SCOPE (scope, &r, .timeout = 50 * JG_MILLISECOND) {
         JG_DEFER(release, "the connection");
 
         r = jg_spawn(scope, fetch, &first, NULL);

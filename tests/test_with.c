@@ -47,12 +47,10 @@ static void released(void *arg)
 /* Runs a scope with a child, and leaves it as planned. */
 static int body(struct plan *plan)
 {
+    jg_defer defer;
     int r = 777;
 
-    JG_WITH_SCOPE(scope, &r, .timeout = plan->timeout)
-    {
-        jg_defer defer;
-
+    JG_WITH_SCOPE (scope, &r, .timeout = plan->timeout) {
         assert_int_equal(r, 0);
         jg_scope_defer(scope, &defer, released, plan);
         assert_int_equal(jg_spawn(scope, child, plan, NULL), 0);
@@ -306,14 +304,11 @@ static int nested(void *arg)
 {
     struct plan *plan = arg;
     int r;
+    jg_defer defer;
 
-    JG_WITH_SCOPE(outer, &r)
-    {
-        jg_defer defers[2];
-
-        jg_scope_defer(outer, &defers[0], released, plan);
-        JG_WITH_SCOPE(inner, &r)
-        {
+    JG_WITH_SCOPE (outer, &r) {
+        jg_scope_defer(outer, &defer, released, plan);
+        JG_WITH_SCOPE (inner, &r) {
             assert_int_equal(jg_spawn(inner, child, plan, NULL), 0);
             assert_ptr_equal(jg_task_current()->scope, inner);
             if (plan->way == LEAVE)
@@ -361,10 +356,9 @@ static int leave_wrongly(void *arg)
     int r;
 
     (void)arg;
-    JG_WITH_SCOPE(outer, &r)
-    {
-        JG_WITH_SCOPE(inner, &r)
-        return JG_LEAVE(outer, 0);
+    JG_WITH_SCOPE (outer, &r) {
+        JG_WITH_SCOPE (inner, &r)
+            return JG_LEAVE(outer, 0);
     }
     return r;
 }
@@ -386,8 +380,7 @@ static int loop_of_blocks(void *arg)
     int r = 0;
 
     for (int i = 0; i < 3; i++)
-        JG_WITH_SCOPE(scope, &r, .shield = true)
-        {
+        JG_WITH_SCOPE (scope, &r, .shield = true) {
             jg_spawn(scope, child, plan, NULL);
             if (i == 1)
                 continue;

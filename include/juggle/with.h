@@ -19,6 +19,9 @@
  *         return r;
  *     }
  *
+ * What the tasks and the deferred calls of a scope use is declared before the block: the variables
+ * of the block itself are gone when its scope is left.
+ *
  * A plain `return value` has evaluated its value before the scope is left, and cannot return what
  * leaving it results in: that a task failed, or the time was up. So say JG_LEAVE. Who forgets it
  * does not lose an error, but has it elsewhere: see JG_WITH_SCOPE. In C++ this header is empty.
