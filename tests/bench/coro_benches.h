@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * The benchmarks of coroutines. Each coro_<library>.c defines BENCH_LIB, includes this file, and
- * then defines the functions declared first; coro_go.go is the same in Go.
+ * The benchmarks of coroutines. Each coro_<library>.c defines BENCH_LIB and lib_baton, includes
+ * this file, and then defines the functions declared first; coro_go.go is the same in Go.
  *
- *   coro_<library> yield|deep|spawn|step [-v VARIANT] [-n SIZE] [-c COUNT]
+ *   coro_<library> yield|deep|pass|spawn|step [-v VARIANT] [-n SIZE] [-c COUNT]
  *
  *   yield   n coroutines take turns: one switch to the scheduler and back is one operation
  *   deep    the same, ten calls deep, into which each goes anew
+ *   pass    n coroutines in pairs: one waits until the other gives, and then gives back
  *   spawn   n coroutines are started, run, end, and are waited for; each is one operation
  *   step    the same with tasks that have no stack
  */
@@ -28,6 +29,11 @@ static void lib_run(void (*fn)(long n, long count), long n, long count);
 
 /* Let all others run. */
 static inline void lib_yield(void);
+
+/* Something that one coroutine gives and another one takes, when it is there. */
+static inline void lib_baton_init(lib_baton *baton);
+static inline void lib_give(lib_baton *baton);
+static inline void lib_take(lib_baton *baton);
 
 /* Start n coroutines that call fn(times), and wait for them. */
 static inline void lib_spawn(long n, void (*fn)(long times), long times);
@@ -71,6 +77,32 @@ static void go_down_often(long times)
     }
 }
 
+struct pair {
+    lib_baton there, back;
+    bool one_has_come;
+};
+
+static struct pair *pairs;
+static long passers;
+
+static void pass_often(long times)
+{
+    struct pair *pair = &pairs[passers++ / 2];
+    bool first = !pair->one_has_come;
+
+    pair->one_has_come = !pair->one_has_come;
+    for (long i = 0; i < times; i++) {
+        done++;
+        if (first) {
+            lib_give(&pair->there);
+            lib_take(&pair->back);
+        } else {
+            lib_take(&pair->there);
+            lib_give(&pair->back);
+        }
+    }
+}
+
 static void count_once(long times)
 {
     done += times;
@@ -84,6 +116,18 @@ static void yield_all(long n, long count)
 static void go_down_all(long n, long count)
 {
     lib_spawn(n, go_down_often, count / n);
+}
+
+static void pass_all(long n, long count)
+{
+    if (!pairs)
+        pairs = bench_alloc((size_t)n / 2 + 1, sizeof *pairs);
+    for (long i = 0; i < n / 2; i++) {
+        lib_baton_init(&pairs[i].there);
+        lib_baton_init(&pairs[i].back);
+    }
+    passers = 0;
+    lib_spawn(n, pass_often, count / n);
 }
 
 static void spawn_all(long n, long count)
@@ -104,10 +148,8 @@ struct coro_bench {
 };
 
 static const struct coro_bench coro_benches[] = {
-    {"yield", yield_all},
-    {"deep", go_down_all},
-    {"spawn", spawn_all},
-    {"step", step_all},
+    {"yield", yield_all}, {"deep", go_down_all}, {"pass", pass_all},
+    {"spawn", spawn_all}, {"step", step_all},
 };
 
 static const struct coro_bench *measured;

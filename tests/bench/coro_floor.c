@@ -10,6 +10,11 @@
 #include <sys/mman.h>
 
 #define BENCH_LIB "floor"
+struct flow;
+typedef struct lib_baton {
+    bool there;
+    struct flow *waiting;
+} lib_baton;
 #include "coro_benches.h"
 
 enum { STACK = 65536 };
@@ -40,6 +45,31 @@ static inline void lib_yield(void)
 
     append(self);
     jg__context_swap(&self->sp, scheduler.sp);
+}
+
+static inline void lib_baton_init(lib_baton *baton)
+{
+    *baton = (lib_baton){0};
+}
+
+static inline void lib_give(lib_baton *baton)
+{
+    if (baton->waiting)
+        append(baton->waiting);
+    else
+        baton->there = true;
+    baton->waiting = NULL;
+}
+
+static inline void lib_take(lib_baton *baton)
+{
+    struct flow *self = current;
+
+    if (!baton->there) {
+        baton->waiting = self;
+        jg__context_swap(&self->sp, scheduler.sp);
+    }
+    baton->there = false;
 }
 
 static void *begin(void *arg)

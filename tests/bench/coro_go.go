@@ -38,6 +38,41 @@ func goDownOften(times int64) {
 	}
 }
 
+type pair struct {
+	there, back chan struct{}
+	oneHasCome  bool
+}
+
+var pairs []pair
+var passers int
+
+func passOften(times int64) {
+	p := &pairs[passers/2]
+	passers++
+	first := !p.oneHasCome
+	p.oneHasCome = !p.oneHasCome
+	for i := int64(0); i < times; i++ {
+		done++
+		if first {
+			p.there <- struct{}{}
+			<-p.back
+		} else {
+			<-p.there
+			p.back <- struct{}{}
+		}
+	}
+}
+
+func passAll(n, count int64) {
+	pairs = make([]pair, n/2+1)
+	for i := range pairs {
+		pairs[i].there = make(chan struct{}, 1)
+		pairs[i].back = make(chan struct{}, 1)
+	}
+	passers = 0
+	spawn(n, passOften, count/n)
+}
+
 func countOnce(times int64) {
 	done += times
 }
@@ -57,6 +92,7 @@ func spawn(n int64, fn func(int64), times int64) {
 var benches = map[string]func(n, count int64){
 	"yield": func(n, count int64) { spawn(n, yieldOften, count/n) },
 	"deep":  func(n, count int64) { spawn(n, goDownOften, count/n) },
+	"pass":  passAll,
 	"spawn": func(n, count int64) {
 		for i := int64(0); i < count/n; i++ {
 			spawn(n, countOnce, 1)

@@ -5,6 +5,7 @@
 #include <juggle.h>
 
 #define BENCH_LIB "juggle"
+typedef jg_semaphore lib_baton;
 #include "coro_benches.h"
 
 struct main_call {
@@ -30,6 +31,21 @@ static void lib_run(void (*fn)(long n, long count), long n, long count)
 static inline void lib_yield(void)
 {
     bench_check(jg_sleep(0) == 0, "jg_sleep");
+}
+
+static inline void lib_baton_init(lib_baton *baton)
+{
+    jg_semaphore_init(baton, 0, 1);
+}
+
+static inline void lib_give(lib_baton *baton)
+{
+    jg_semaphore_release(baton);
+}
+
+static inline void lib_take(lib_baton *baton)
+{
+    bench_check(jg_semaphore_acquire(baton) == 0, "jg_semaphore_acquire");
 }
 
 struct body {
