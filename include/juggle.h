@@ -9,6 +9,7 @@
 #include <juggle/coro.h>
 #include <juggle/loop.h>
 #include <juggle/op.h>
+#include <juggle/queue.h>
 #include <juggle/sync.h>
 #include <juggle/task.h>
 #include <juggle/tree.h>

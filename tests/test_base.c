@@ -332,11 +332,11 @@ static void every_error_has_a_text(void **state)
 
 static void the_library_s_own_errors_lie_below_errno_and_differ(void **state)
 {
-    const int errors[] = {JG_EFORKED, JG_ELEAKED, JG_EDEADLOCK, JG_EBROKEN};
+    const int errors[] = {JG_EFORKED, JG_ELEAKED, JG_EDEADLOCK, JG_EBROKEN, JG_ESHUTDOWN};
     char text[128];
 
     (void)state;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         assert_true(errors[i] < -4095);
         snprintf(text, sizeof(text), "%s", jg_strerror(errors[i]));
         assert_null(strstr(text, "nknown error"));

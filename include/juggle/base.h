@@ -73,6 +73,7 @@ enum {
     JG_EDEADLOCK = -4098, /* tasks are left that nothing can wake */
     JG_ELEAKED = -4097,   /* reported to the error hook: started when its loop was freed */
     JG_EBROKEN = -4099,   /* the barrier was reset or aborted */
+    JG_ESHUTDOWN = -4100, /* the queue was shut down */
 };
 
 /**

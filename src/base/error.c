@@ -20,6 +20,8 @@ const char *jg_strerror(int error)
         return "tasks are left that nothing can wake";
     case JG_EBROKEN:
         return "the barrier is broken";
+    case JG_ESHUTDOWN:
+        return "queue was shut down";
     default:
         return error < 0 ? strerror(-error) : "success";
     }
