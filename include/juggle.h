@@ -10,6 +10,7 @@
 #include <juggle/loop.h>
 #include <juggle/op.h>
 #include <juggle/queue.h>
+#include <juggle/stream.h>
 #include <juggle/sync.h>
 #include <juggle/task.h>
 #include <juggle/tree.h>

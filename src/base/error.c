@@ -22,6 +22,8 @@ const char *jg_strerror(int error)
         return "the barrier is broken";
     case JG_ESHUTDOWN:
         return "queue was shut down";
+    case JG_EINCOMPLETE:
+        return "end of file before what was asked for";
     default:
         return error < 0 ? strerror(-error) : "success";
     }
