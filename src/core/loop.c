@@ -175,8 +175,13 @@ static bool was_poked(jg_loop *loop)
 static jg_time prepare(jg_loop *loop, jg_time limit)
 {
     jg_time next;
+    void (*before_wait)(jg_loop *) = loop->before_wait;
     int r;
 
+    if (before_wait) {
+        loop->before_wait = NULL;
+        before_wait(loop);
+    }
     if (loop->rebuild) {
         r = jg__watchers_rebuild(loop, false);
         loop->rebuild = false;
@@ -188,7 +193,7 @@ static jg_time prepare(jg_loop *loop, jg_time limit)
         return 0;
     if (loop->stopping || !jg__list_empty(&loop->ready) || limit == 0)
         return 0;
-    if (jg__watchers_busy(loop))
+    if (loop->before_wait || jg__watchers_busy(loop))
         return 0;
 
     next = jg__wheel_next(&loop->wheel);
@@ -220,9 +225,11 @@ static int wait_for_events(jg_loop *loop, jg_time timeout)
     return n == -EINTR ? 0 : n;
 }
 
-/* Step 3, but for the events. */
-static void collect(jg_loop *loop)
+/* Step 3. Returns how many of the n events are left for step 4. */
+static int collect(jg_loop *loop, int n)
 {
+    if (loop->has_edges && n > 0)
+        n = jg__watchers_collect(loop, n);
     if (jg__inbox_full(loop))
         jg__inbox_drain(loop);
     if (jg__signals_pending(loop))
@@ -232,6 +239,7 @@ static void collect(jg_loop *loop)
     loop->time_known = false;
     if (jg__wheel_next(&loop->wheel) != JG_FOREVER)
         jg__wheel_advance(&loop->wheel, jg_loop_time(loop), &loop->due);
+    return n;
 }
 
 /* Step 4. Returns whether anything was called. */
@@ -261,7 +269,8 @@ static int turn(jg_loop *loop, jg_time limit)
     if (n < 0)
         return n;
 
-    collect(loop);
+    loop->turns++;
+    n = collect(loop, n);
     if (loop->shuffle)
         jg__loop_shuffle(loop, n);
     return run(loop, n);

@@ -44,7 +44,7 @@ typedef struct jg__part {
     void (*forked)(struct jg__part *part); /* in jg_loop_fork, with the loop whole again */
 } jg__part;
 
-enum { JG__PART_COROS, JG__PART_EXECUTORS, JG__PART_BUFFER, JG__PARTS };
+enum { JG__PART_COROS, JG__PART_EXECUTORS, JG__PART_STREAMS, JG__PARTS };
 
 struct jg_loop {
     jg_link ready;    /* calls for the next turn */
@@ -57,6 +57,8 @@ struct jg_loop {
     bool stopping;
     bool time_known; /* `time` was read in this turn */
     bool rebuild;    /* the kernel reports what it should have forgotten */
+    bool has_edges;  /* there have been edge-triggered watchers */
+    uint16_t turns;  /* counted, modulo 65536 */
     jg_time time;
     jg__clock clock;
 
@@ -87,7 +89,8 @@ struct jg_loop {
 
     jg_link roots; /* scopes of the layer above that are in no other */
 
-    jg__part *parts[JG__PARTS]; /* made when they are first needed, until then NULL */
+    jg__part *parts[JG__PARTS];         /* made when they are first needed, until then NULL */
+    void (*before_wait)(jg_loop *loop); /* called once before the next wait; or NULL */
 
     /* Of the test kit: a task in a tested scope spawns, starts something or begins to wait. */
     jg_call_fn on_point;
@@ -158,6 +161,25 @@ bool jg__watchers_flush(jg_loop *loop);
 
 /* Whether a watched descriptor that is always ready is wanted. */
 bool jg__watchers_busy(const jg_loop *loop);
+
+/*
+ * Run the edge-triggered ones of the watchers for the first n of loop->events, and take these
+ * events out. Returns how many are left.
+ *
+ * They run before the turn's calls are taken, so that what they complete is part of this turn: the
+ * loop does not wait again before it runs. They may call nothing that is not of the library.
+ */
+int jg__watchers_collect(jg_loop *loop, int n);
+
+/*
+ * Watch a descriptor for all events, edge-triggered: each is reported once, until it is rearmed or,
+ * at the latest, something more happens. See jg_watcher_start. Where others watch the descriptor,
+ * too, or the backend has no edges, an event is left out after it was reported.
+ */
+int jg__watcher_start_edge(jg_loop *loop, jg_watcher *watcher, int fd);
+
+/* These events were acted on until they did not hold any more: report them when they do again. */
+void jg__watcher_rearm(jg_watcher *watcher, unsigned events);
 
 /*
  * Run the watchers that failed, those for the first n of loop->events, and those always ready.

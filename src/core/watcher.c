@@ -101,6 +101,14 @@ static void mark_changed(jg_loop *loop, jg__descriptor *descriptor, int fd)
     loop->changed[loop->changed_count++] = fd;
 }
 
+/* What two want of a descriptor together. It is edge-triggered only if both are. */
+static unsigned together(unsigned one, unsigned other)
+{
+    if (!one || !other)
+        return one | other;
+    return ((one | other) & ~JG__EDGE) | (one & other & JG__EDGE);
+}
+
 /* What the watchers of a descriptor want together, told to the kernel later if it differs. */
 static void want(jg_loop *loop, jg__descriptor *descriptor, int fd)
 {
@@ -108,7 +116,7 @@ static void want(jg_loop *loop, jg__descriptor *descriptor, int fd)
 
     for (const jg_watcher *w = descriptor->watchers; w; w = w->next) {
         if (!(w->handle.flags & JG__FAILED))
-            wanted |= w->wanted;
+            wanted = together(wanted, w->wanted);
     }
     descriptor->wanted = (uint8_t)wanted;
     if (wanted != descriptor->known || !descriptor->watchers)
@@ -212,18 +220,11 @@ known:
     return 0;
 }
 
-int jg_watcher_start(jg_loop *loop, jg_watcher *watcher, int fd, unsigned events)
+static int start(jg_loop *loop, jg_watcher *watcher, int fd, unsigned events)
 {
     jg_watcher **place;
     int r;
 
-    jg__check_thread(loop);
-    if (watcher->handle.loop)
-        return -EALREADY;
-    if (fd < 0)
-        return -EBADF;
-    if (events & ~(unsigned)JG__EVENTS_ALL)
-        return -EINVAL;
     if (jg__loop_forked(loop))
         return JG_EFORKED;
 
@@ -231,7 +232,7 @@ int jg_watcher_start(jg_loop *loop, jg_watcher *watcher, int fd, unsigned events
     if (r < 0)
         return r;
 
-    r = register_now(loop, fd, loop->descriptors[fd].wanted | events);
+    r = register_now(loop, fd, together(loop->descriptors[fd].wanted, events));
     if (r < 0)
         return r;
 
@@ -253,10 +254,47 @@ int jg_watcher_start(jg_loop *loop, jg_watcher *watcher, int fd, unsigned events
     return 0;
 }
 
+int jg_watcher_start(jg_loop *loop, jg_watcher *watcher, int fd, unsigned events)
+{
+    jg__check_thread(loop);
+    if (watcher->handle.loop)
+        return -EALREADY;
+    if (fd < 0)
+        return -EBADF;
+    if (events & ~(unsigned)JG__EVENTS_ALL)
+        return -EINVAL;
+    return start(loop, watcher, fd, events);
+}
+
+int jg__watcher_start_edge(jg_loop *loop, jg_watcher *watcher, int fd)
+{
+    int r = start(loop, watcher, fd, JG__EVENTS_ALL | JG__EDGE);
+
+    if (r == 0)
+        loop->has_edges = true;
+    return r;
+}
+
+/* Have a started watcher want these events from now on. */
+static void set_wanted(jg_loop *loop, jg_watcher *watcher, unsigned events)
+{
+    int fd = watcher->handle.number;
+
+    watcher->wanted = events;
+    if (!(watcher->handle.flags & JG__FRESH))
+        watcher->handle.events = (uint16_t)events;
+    want(loop, &loop->descriptors[fd], fd);
+}
+
+void jg__watcher_rearm(jg_watcher *watcher, unsigned events)
+{
+    if (!(watcher->handle.flags & JG__FAILED) && (watcher->wanted & events) != events)
+        set_wanted(watcher->handle.loop, watcher, watcher->wanted | events);
+}
+
 int jg_watcher_modify(jg_watcher *watcher, unsigned events)
 {
     jg_loop *loop = watcher->handle.loop;
-    int fd = watcher->handle.number;
 
     if (!loop || events & ~(unsigned)JG__EVENTS_ALL)
         return -EINVAL;
@@ -264,10 +302,7 @@ int jg_watcher_modify(jg_watcher *watcher, unsigned events)
     jg__check_thread(loop);
     if (watcher->handle.flags & JG__FAILED)
         return 0; /* it learns why in a moment */
-    watcher->wanted = events;
-    if (!(watcher->handle.flags & JG__FRESH))
-        watcher->handle.events = (uint16_t)events;
-    want(loop, &loop->descriptors[fd], fd);
+    set_wanted(loop, watcher, events);
     return 0;
 }
 
@@ -422,6 +457,17 @@ static bool tell_failed(jg_loop *loop, int fd)
     return called;
 }
 
+/*
+ * Whether an event that was reported is left out until the watcher is rearmed: it would go on being
+ * reported.
+ */
+static bool is_pausing(const jg_loop *loop, const jg_watcher *watcher)
+{
+    return watcher->wanted & JG__EDGE &&
+           !(loop->poller->ops->has_edge &&
+             loop->descriptors[watcher->handle.number].known & JG__EDGE);
+}
+
 /* Returns whether anybody was called. */
 static bool dispatch(jg_loop *loop, int fd, int events)
 {
@@ -433,6 +479,8 @@ static bool dispatch(jg_loop *loop, int fd, int events)
         loop->cursor = w->next;
         if (got) {
             called = true;
+            if (is_pausing(loop, w))
+                set_wanted(loop, w, w->wanted & ~(unsigned)got);
             w->fn(w->arg, got);
         }
     }
@@ -454,7 +502,7 @@ static bool dispatch_event(jg_loop *loop, const jg__event *event)
         fail(loop, descriptor, event->fd, event->events);
         return tell_failed(loop, event->fd);
     }
-    if (descriptor->known)
+    if (descriptor->known & JG__EVENTS_ALL)
         return dispatch(loop, event->fd, event->events);
 
     /* An error or hang-up that nobody wants yet would be reported for ever. */
@@ -463,6 +511,22 @@ static bool dispatch_event(jg_loop *loop, const jg__event *event)
     (void)loop->poller->ops->remove(loop->poller, event->fd); /* it was registered */
     unregistered(loop, descriptor);
     return false;
+}
+
+int jg__watchers_collect(jg_loop *loop, int n)
+{
+    int kept = 0;
+
+    for (int i = 0; i < n; i++) {
+        const jg__event *event = &loop->events[i];
+        const jg__descriptor *descriptor = &loop->descriptors[event->fd];
+
+        if (descriptor->known & JG__EDGE)
+            (void)dispatch_event(loop, event);
+        else
+            loop->events[kept++] = *event;
+    }
+    return kept;
 }
 
 bool jg__watchers_dispatch(jg_loop *loop, int n)

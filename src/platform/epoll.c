@@ -181,7 +181,7 @@ static int control(jg__poller *poller, int operation, int fd, uint32_t generatio
     struct epoll_event event;
 
     event.events = (events & JG_READ ? EPOLLIN : 0u) | (events & JG_WRITE ? EPOLLOUT : 0u) |
-                   (events & JG_HANGUP ? EPOLLRDHUP : 0u);
+                   (events & JG_HANGUP ? EPOLLRDHUP : 0u) | (events & JG__EDGE ? EPOLLET : 0u);
     event.data.u64 = (uint64_t)generation << 32 | (uint32_t)fd;
     return epoll_ctl(epoll_of(poller)->fd, operation, fd, &event) < 0 ? -errno : 0;
 }
@@ -289,6 +289,7 @@ static int epoll_fd(jg__poller *poller)
 
 const jg__poller_ops jg__epoll_ops = {
     .name = "epoll",
+    .has_edge = true,
     .open = epoll_open,
     .close = epoll_close,
     .reopen = epoll_reopen,

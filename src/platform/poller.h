@@ -7,11 +7,11 @@
  * tell an event of a closed descriptor from one of its successor with the same number. At most one
  * registration a descriptor; one event a descriptor and wait, with reading and writing merged.
  *
- * Events are level-triggered. An error or hang-up of the descriptor is reported as JG_READ |
- * JG_WRITE | JG_HANGUP, even if only others or none were asked for: the loop masks. Errors of a
- * registration, as opposed to its descriptor's, may come from the call that makes it or, for
- * backends that submit changes late, as an event with a negative error; such a registration is
- * gone.
+ * Events are level-triggered, unless a registration asks for JG__EDGE and the backend has it. An
+ * error or hang-up of the descriptor is reported as JG_READ | JG_WRITE | JG_HANGUP, even if only
+ * others or none were asked for: the loop masks. Errors of a registration, as opposed to its
+ * descriptor's, may come from the call that makes it or, for backends that submit changes late, as
+ * an event with a negative error; such a registration is gone.
  *
  * When a descriptor is closed the kernel may or may not forget it (it does not if a duplicate is
  * left). The loop therefore treats -EBADF, -ENOENT and -EEXIST as news, not as failures.
@@ -28,6 +28,9 @@
 
 #define JG__EVENTS_ALL (JG_READ | JG_WRITE | JG_HANGUP)
 
+/* With events to register: report each once, and again when something more happens. */
+#define JG__EDGE (1u << 3)
+
 typedef struct jg__event {
     int fd;
     uint32_t generation;
@@ -41,6 +44,9 @@ typedef struct jg__poller_ops {
 
     /* It decides how virtual time passes in wait(); otherwise the loop does. */
     bool moves_clock;
+
+    /* It honours JG__EDGE; others ignore it. */
+    bool has_edge;
 
     /* max_events is the most that wait() will be asked for. */
     int (*open)(const jg_allocator *allocator, unsigned max_events, jg__clock *clock,
