@@ -32,7 +32,7 @@ typedef struct jg_stream jg_stream;
 /* Zeroed memory is a valid set of options; so is NULL in its place. */
 typedef struct jg_stream_options {
     /* Bytes; 0: 64 KiB. With more than this waiting to be sent, drain waits until a quarter of it
-       is left; with 16 times as much, writes are refused. At most 256 MiB. */
+       is left; with 16 times as much, writes are refused. At most 128 MiB. */
     size_t high_mark;
 } jg_stream_options;
 
@@ -57,8 +57,8 @@ typedef struct jg_transport {
     ssize_t (*write)(jg_stream *stream, const struct iovec *pieces, int count);
 
     /* The stream waits for these of JG_READ and JG_WRITE, after -EAGAIN or less than was asked for:
-       see that jg_stream_ready is called. Returns 0, or an error, which is final. NULL: not needed,
-       as it is called anyway. */
+       see that jg_stream_ready is called. Returns 0, or an error that ends what waits. NULL: not
+       needed, as it is called anyway. */
     int (*wait)(jg_stream *stream, unsigned events);
 
     /* Nothing more will be written: tell the peer. Returns 0 or an error. */
@@ -100,9 +100,10 @@ struct jg_stream {
  * Open a stream on a descriptor: a connected socket, an end of a pipe, a terminal, a file. What is
  * not a socket is made non-blocking, and as it was again when it is closed.
  *
+ * stream    not open; need not be initialised.
  * options   or NULL.
  *
- * Returns   0; -EBADF for a negative `fd`, -EINVAL, -EALREADY if the stream is open, -ENOMEM.
+ * Returns   0; -EBADF for a negative `fd`, -EINVAL, -ENOMEM.
  * Owns      `fd`, from success on: closing the stream closes it. `stream` must stay until then.
  * Thread    loop.
  * Suspends  no.
@@ -115,7 +116,7 @@ JG_API int jg_stream_open(jg_stream *stream, jg_loop *loop, int fd,
  *
  * data      for the transport, which gets it from jg_stream_data.
  *
- * Returns   0; -EINVAL, -EALREADY if the stream is open, -ENOMEM, and the transport is not closed.
+ * Returns   0; -EINVAL, -ENOMEM, and the transport is not closed.
  * Owns      nothing: `transport` must stay until it is called to close, as must `stream`.
  * Thread    loop.
  * Suspends  no.

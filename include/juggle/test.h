@@ -79,7 +79,7 @@ typedef struct jg_test_pair_options {
  *
  * options   or NULL.
  *
- * Returns   0; -EINVAL, -EALREADY if one of the streams is open, -ENOMEM.
+ * Returns   0; -EINVAL, -ENOMEM.
  * Owns      nothing; both must stay until they are closed.
  * Thread    loop.
  * Suspends  no.

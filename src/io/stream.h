@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Streams as their own modules see them: stream.c opens and ends them, stream_read.c and
+ * stream_write.c do what they say; transport.c is the transport of descriptors, pair.c that of
+ * tests.
+ *
+ * Invariants: `transport` is set exactly while the stream is open. A stream waits only for what its
+ * transport said it has not, which the bits JG_READ and JG_WRITE of `flags` remember: if they are
+ * set, nothing is known against trying. `queued` counts the bytes of the chunks of our own.
+ */
+#ifndef JG_IO_STREAM_H
+#define JG_IO_STREAM_H
+
+#include "task/task.h"
+
+#include <juggle/stream.h>
+
+/* Flags of streams, besides JG_READ, JG_WRITE and JG_HANGUP: there is, or may be, more. */
+#define JG__STREAM_END      (1u << 3) /* the end of file was read */
+#define JG__STREAM_SHUT     (1u << 4) /* no more writes; the peer is told when all is sent */
+#define JG__STREAM_CLOSING  (1u << 5) /* `reader` is the close, `target` its jg_stream_closing */
+#define JG__STREAM_PLACED   (1u << 6) /* to be looked at before the loop waits */
+#define JG__STREAM_BLOCKING (1u << 7) /* the descriptor was blocking */
+
+/* The largest write, and what a write queue can be: so `queued` has room for both. */
+#define JG__STREAM_MOST      ((size_t)1 << 30)
+#define JG__STREAM_HIGH_MARK ((size_t)1 << 27)
+
+/* A piece of memory for what was received. */
+typedef struct jg__block {
+    struct jg__block *next; /* among those that are free */
+    uint32_t capacity;
+    uint32_t begin, end; /* of what was not read */
+    uint32_t searched;   /* of that, how much has no separator */
+    char data[];
+} jg__block;
+
+/* What the streams of a loop share. */
+typedef struct jg__streams {
+    jg__part part;
+    jg_loop *loop;
+    jg__block *buffer; /* for one read at a time; NULL: none yet, or a stream took it */
+    jg__block *blocks; /* small ones that are free */
+    unsigned block_count;
+    jg_stream **placed; /* NULL: it was taken out */
+    uint32_t placed_count, placed_capacity;
+} jg__streams;
+
+static inline jg__streams *jg__streams_of(const jg_stream *stream)
+{
+    return (jg__streams *)stream->loop->parts[JG__PART_STREAMS];
+}
+
+extern const jg_transport jg__socket_transport, jg__file_transport;
+
+/*
+ * The stream waits for somebody outside, or does not any more. That keeps the loop running, unless
+ * it is waiting for the program itself.
+ */
+static inline void jg__stream_hold(const jg_stream *stream)
+{
+    stream->loop->active += stream->transport->external;
+}
+
+static inline void jg__stream_unhold(const jg_stream *stream)
+{
+    stream->loop->active -= stream->transport->external;
+}
+
+/* See that jg_stream_ready is called for these events. Returns 0 or an error. */
+static inline int jg__stream_wait(jg_stream *stream, unsigned events)
+{
+    return stream->transport->wait ? stream->transport->wait(stream, events) : 0;
+}
+
+/* Have the stream looked at before the loop waits. Returns -ENOMEM if it cannot be. */
+int jg__stream_place(jg_stream *stream);
+
+/* stream_read.c: go on with the pending read; fail it; give all blocks back. */
+void jg__stream_read_on(jg_stream *stream);
+void jg__stream_end_read(jg_stream *stream, int error);
+void jg__block_free(jg__streams *streams, jg__block *block);
+void jg__blocks_fini(jg__streams *streams);
+
+/* stream_write.c: send what is queued, as far as it goes. */
+void jg__stream_write_on(jg_stream *stream);
+
+/* Drop what is queued: it, and whatever drains, completes with the error. */
+void jg__stream_drop(jg_stream *stream, int error);
+
+/* Writing failed for good. */
+void jg__stream_fail_writing(jg_stream *stream, int error);
+
+/* stream.c: all that was queued is sent, or dropped. */
+void jg__stream_idle(jg_stream *stream);
+
+#endif

@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reading from streams.
+ *
+ * What is asked for is taken from what the stream has left over, `input`, and else from the
+ * transport: directly into the caller's memory where that is all that is wanted, or by a large
+ * buffer that the streams of a loop share, of which the stream then keeps what came.
+ *
+ * Nothing that was received is lost: memory for it is there before it is received, since a stream
+ * that can get none of its own keeps the shared buffer. Cancelling a read touches no bytes at all.
+ */
+#include "io/stream.h"
+
+#include "coro/coro.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+enum { READ, EXACTLY, UNTIL, LINE, PEEK };
+
+#define BUFFER 65536u
+#define SMALL  1024u /* the blocks that are kept for others when they are free */
+#define SPARES 64    /* as many of them */
+#define DIRECT 4096u /* less is not worth a system call of its own */
+#define ROUNDS 16    /* reads before others have their turn */
+
+/* ---------------------------------------------------------------- blocks */
+
+static jg__block *make_block(const jg__streams *streams, uint32_t capacity)
+{
+    jg__block *block = jg__alloc(&streams->loop->allocator, sizeof(jg__block) + capacity);
+
+    if (block) {
+        *block = (jg__block){.capacity = capacity};
+    }
+    return block;
+}
+
+/* One that has room for this much. */
+static jg__block *take_block(jg__streams *streams, uint32_t size)
+{
+    jg__block *block = streams->blocks;
+
+    if (size > SMALL)
+        return make_block(streams, size);
+    if (!block)
+        return make_block(streams, SMALL);
+
+    streams->blocks = block->next;
+    streams->block_count--;
+    *block = (jg__block){.capacity = SMALL};
+    return block;
+}
+
+static void discard(const jg__streams *streams, jg__block *block)
+{
+    if (block)
+        jg__free(&streams->loop->allocator, block, sizeof(*block) + block->capacity);
+}
+
+void jg__block_free(jg__streams *streams, jg__block *block)
+{
+    if (block->capacity == SMALL && streams->block_count < SPARES) {
+        block->next = streams->blocks;
+        streams->blocks = block;
+        streams->block_count++;
+    } else if (block->capacity == BUFFER && !streams->buffer) {
+        streams->buffer = block;
+    } else {
+        discard(streams, block);
+    }
+}
+
+void jg__blocks_fini(jg__streams *streams)
+{
+    while (streams->blocks) {
+        jg__block *block = streams->blocks;
+
+        streams->blocks = block->next;
+        discard(streams, block);
+    }
+    discard(streams, streams->buffer);
+}
+
+static uint32_t held(const jg_stream *stream)
+{
+    return stream->input ? stream->input->end - stream->input->begin : 0;
+}
+
+static void drop(jg_stream *stream, uint32_t size)
+{
+    jg__block *block = stream->input;
+
+    if (size == 0)
+        return;
+
+    block->begin += size;
+    block->searched = 0;
+    if (block->begin == block->end) {
+        stream->input = NULL;
+        jg__block_free(jg__streams_of(stream), block);
+    }
+}
+
+/* Move up to `size` bytes of what is held to `target`. Returns how many. */
+static uint32_t take(jg_stream *stream, void *target, size_t size)
+{
+    uint32_t count = held(stream);
+
+    if (count > size)
+        count = (uint32_t)size;
+    if (count > 0)
+        memcpy(target, stream->input->data + stream->input->begin, count);
+    drop(stream, count);
+    return count;
+}
+
+/* ---------------------------------------------------------------- receiving */
+
+/* Read from the transport. Returns as it does, or -EAGAIN if that is known. */
+static ssize_t receive(jg_stream *stream, void *buf, size_t size)
+{
+    ssize_t n;
+
+    if (!(stream->flags & JG_READ))
+        return -EAGAIN;
+
+    n = stream->transport->read(stream, buf, size);
+    if (n > 0) {
+        stream->bytes_in += (uint64_t)n;
+        /* After a hang-up there is the end yet to be read. */
+        if ((size_t)n < size && stream->transport->exact && !(stream->flags & JG_HANGUP))
+            stream->flags &= (uint16_t)~JG_READ;
+    } else if (n == -EAGAIN) {
+        stream->flags &= (uint16_t)~JG_READ;
+    } else if (n == 0) {
+        stream->flags |= JG__STREAM_END;
+    } else {
+        stream->read_error = (int16_t)n;
+    }
+    return n;
+}
+
+/* Have room at the end of what is held. */
+static int make_room(jg_stream *stream)
+{
+    jg__streams *streams = jg__streams_of(stream);
+    jg__block *block = stream->input, *larger;
+    const uint32_t size = held(stream);
+
+    if (block->end < block->capacity && block->capacity - block->end >= SMALL / 2)
+        return 0;
+
+    if (block->begin >= block->capacity / 2) {
+        memmove(block->data, block->data + block->begin, size);
+        block->begin = 0;
+        block->end = size;
+        return 0;
+    }
+    larger = take_block(streams, block->capacity < SMALL ? SMALL : block->capacity * 2);
+    if (!larger)
+        return -ENOMEM;
+
+    memcpy(larger->data, block->data + block->begin, size);
+    larger->end = size;
+    larger->searched = block->searched;
+    stream->input = larger;
+    jg__block_free(streams, block);
+    return 0;
+}
+
+/* Keep what is in the shared buffer: by itself if it is large, or there is no other memory. */
+static void keep(jg_stream *stream, uint32_t size)
+{
+    jg__streams *streams = jg__streams_of(stream);
+    jg__block *block = size > BUFFER / 2 ? NULL : take_block(streams, size);
+
+    if (block) {
+        memcpy(block->data, streams->buffer->data, size);
+    } else {
+        block = streams->buffer;
+        streams->buffer = NULL;
+    }
+    block->begin = 0;
+    block->end = size;
+    block->searched = 0;
+    stream->input = block;
+}
+
+/* Receive to be held. Returns as receive, or -ENOMEM with nothing received. */
+static ssize_t fill(jg_stream *stream)
+{
+    jg__streams *streams = jg__streams_of(stream);
+    jg__block *block;
+    ssize_t n;
+
+    if (stream->input) {
+        if (make_room(stream) < 0)
+            return -ENOMEM;
+        block = stream->input;
+        n = receive(stream, block->data + block->end, block->capacity - block->end);
+        if (n > 0)
+            block->end += (uint32_t)n;
+        return n;
+    }
+
+    if (!streams->buffer)
+        streams->buffer = make_block(streams, BUFFER);
+    if (!streams->buffer)
+        return -ENOMEM;
+
+    n = receive(stream, streams->buffer->data, BUFFER);
+    if (n > 0)
+        keep(stream, (uint32_t)n);
+    return n;
+}
+
+/* ---------------------------------------------------------------- what is asked for */
+
+/* The error or end that is reached once nothing is held; 1: none. */
+static int finality(const jg_stream *stream, int at_end)
+{
+    if (stream->read_error)
+        return stream->read_error;
+    return stream->flags & JG__STREAM_END ? at_end : 1;
+}
+
+/* These go on with the pending read. They return its status, or -EAGAIN: it has to wait, or
+ * JG_PENDING: there may be more at once, after others had their turn. */
+
+static ssize_t go_on_reading(jg_stream *stream)
+{
+    int r = finality(stream, 0);
+
+    if (stream->input)
+        return take(stream, stream->target, stream->size);
+    if (r <= 0 || stream->size == 0)
+        return stream->size == 0 ? 0 : r;
+    return receive(stream, stream->target, stream->size);
+}
+
+static ssize_t go_on_exactly(jg_stream *stream)
+{
+    size_t *count = stream->extra;
+
+    for (int round = 0; round < ROUNDS; round++) {
+        char *target = (char *)stream->target + *count;
+        size_t left = stream->size - *count;
+        ssize_t n;
+        int r;
+
+        if (left > 0 && stream->input) {
+            *count += take(stream, target, left);
+            continue;
+        }
+        if (left == 0)
+            return 0;
+        r = finality(stream, JG_EINCOMPLETE);
+        if (r <= 0)
+            return r;
+
+        n = left < DIRECT ? fill(stream) : receive(stream, target, left);
+        if (n < 0)
+            return n;
+        if (left >= DIRECT)
+            *count += (size_t)n;
+    }
+    return JG_PENDING;
+}
+
+/* Where the separator ends in what is held, counted from its beginning; 0: it is not there. */
+static uint32_t find(jg__block *block, const char *separator, size_t size)
+{
+    const char *begin = block->data + block->begin, *end = block->data + block->end;
+    const char *place = begin + block->searched;
+
+    while ((size_t)(end - place) >= size) {
+        place = memchr(place, separator[0], (size_t)(end - place) - size + 1);
+        if (!place)
+            break;
+        if (memcmp(place, separator, size) == 0)
+            return (uint32_t)(place - begin + (ptrdiff_t)size);
+        place++;
+    }
+    if ((size_t)(end - begin) >= size)
+        block->searched = (uint32_t)((size_t)(end - begin) - size + 1);
+    return 0;
+}
+
+/* What the caller's memory has room for, without the 0 after a line. */
+static size_t room(const jg_stream *stream)
+{
+    return stream->reading == LINE ? stream->size - 1 : stream->size;
+}
+
+static int deliver(jg_stream *stream, size_t size)
+{
+    uint32_t count = take(stream, stream->target, size);
+
+    if (stream->reading == LINE)
+        ((char *)stream->target)[count] = 0;
+    return (int)count;
+}
+
+static ssize_t go_on_until(jg_stream *stream)
+{
+    const char *separator = stream->extra;
+
+    for (int round = 0; round < ROUNDS; round++) {
+        uint32_t size = stream->input ? find(stream->input, separator, stream->separator_size) : 0;
+        ssize_t n;
+        int r;
+
+        if (size > 0 && size <= room(stream))
+            return deliver(stream, size);
+        /* A line may end without its separator, when it fills the room. */
+        if (size > 0 || held(stream) >= stream->size)
+            return -EMSGSIZE;
+
+        r = finality(stream, 0);
+        if (r == 0 && held(stream) > 0)
+            return stream->reading == LINE ? deliver(stream, held(stream)) : JG_EINCOMPLETE;
+        if (r <= 0)
+            return r;
+
+        n = fill(stream);
+        if (n < 0)
+            return n;
+    }
+    return JG_PENDING;
+}
+
+static ssize_t go_on_peeking(jg_stream *stream)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        bool enough = held(stream) >= stream->size;
+        int r = finality(stream, 0);
+        ssize_t n;
+
+        if ((enough || r == 0) && held(stream) > 0)
+            *(const void **)stream->target = stream->input->data + stream->input->begin;
+        if (enough || r == 0)
+            return (ssize_t)held(stream);
+        if (r < 0)
+            return r;
+
+        n = fill(stream);
+        if (n < 0)
+            return n;
+    }
+    return JG_PENDING;
+}
+
+static ssize_t go_on(jg_stream *stream)
+{
+    switch (stream->reading) {
+    case READ:
+        return go_on_reading(stream);
+    case EXACTLY:
+        return go_on_exactly(stream);
+    case PEEK:
+        return go_on_peeking(stream);
+    default:
+        return go_on_until(stream);
+    }
+}
+
+/* ---------------------------------------------------------------- reads */
+
+/* Take the read off the stream. */
+static jg_op *take_reader(jg_stream *stream)
+{
+    jg_op *op = stream->reader;
+
+    stream->reader = NULL;
+    jg__stream_unhold(stream);
+    return op;
+}
+
+void jg__stream_read_on(jg_stream *stream)
+{
+    ssize_t r;
+
+    do
+        r = go_on(stream);
+    while (r == JG_PENDING && jg__stream_place(stream) < 0);
+    if (r == JG_PENDING)
+        return;
+
+    if (r == -EAGAIN) {
+        r = jg__stream_wait(stream, JG_READ);
+        if (r == 0)
+            return;
+    }
+    jg_op_complete(take_reader(stream), (int)r);
+}
+
+void jg__stream_end_read(jg_stream *stream, int error)
+{
+    if (stream->reader)
+        jg_op_complete(take_reader(stream), error);
+}
+
+static void cancel_read(jg_op *op)
+{
+    jg__stream_end_read(op->data, -ECANCELED);
+}
+
+static int start(jg_stream *stream, int reading, void *target, size_t size, void *extra, jg_op *op)
+{
+    static const jg_provider provider = {"stream read", cancel_read};
+    int r;
+
+    if (!jg_stream_is_open(stream))
+        return -EBADF;
+    if (stream->reader)
+        return -EBUSY;
+
+    r = jg_op_start(op, &provider, stream);
+    if (r < 0)
+        return r;
+
+    stream->reading = (uint8_t)reading;
+    stream->target = target;
+    stream->size = size;
+    stream->extra = extra;
+    stream->reader = op;
+    jg__stream_hold(stream);
+    jg__stream_read_on(stream);
+    return 0;
+}
+
+int jg_stream_read_start(jg_stream *stream, void *buf, size_t size, jg_op *op)
+{
+    return start(stream, READ, buf, size < INT_MAX ? size : INT_MAX, NULL, op);
+}
+
+int jg_stream_read(jg_stream *stream, void *buf, size_t size)
+{
+    return jg__await_started(jg_stream_read_start(stream, buf, size, jg__coro_op()));
+}
+
+int jg_stream_read_exactly_start(jg_stream *stream, void *buf, size_t size, size_t *ret_count,
+                                 jg_op *op)
+{
+    *ret_count = 0;
+    return start(stream, EXACTLY, buf, size, ret_count, op);
+}
+
+int jg_stream_read_exactly(jg_stream *stream, void *buf, size_t size, size_t *ret_count)
+{
+    return jg__await_started(
+        jg_stream_read_exactly_start(stream, buf, size, ret_count, jg__coro_op()));
+}
+
+static int start_until(jg_stream *stream, int reading, const void *separator, size_t separator_size,
+                       void *buf, size_t size, jg_op *op)
+{
+    if (separator_size < 1 || separator_size > UINT8_MAX)
+        return -EINVAL;
+    if (!stream->reader) {
+        stream->separator_size = (uint8_t)separator_size;
+        if (stream->input)
+            stream->input->searched = 0; /* for another one, that was */
+    }
+    return start(stream, reading, buf, size < JG__STREAM_MOST ? size : JG__STREAM_MOST,
+                 (void *)(uintptr_t)separator, op);
+}
+
+int jg_stream_read_until_start(jg_stream *stream, const void *separator, size_t separator_size,
+                               void *buf, size_t size, jg_op *op)
+{
+    return start_until(stream, UNTIL, separator, separator_size, buf, size, op);
+}
+
+int jg_stream_read_until(jg_stream *stream, const void *separator, size_t separator_size, void *buf,
+                         size_t size)
+{
+    return jg__await_started(
+        jg_stream_read_until_start(stream, separator, separator_size, buf, size, jg__coro_op()));
+}
+
+int jg_stream_read_line_start(jg_stream *stream, char *buf, size_t size, jg_op *op)
+{
+    return size < 2 ? -EINVAL : start_until(stream, LINE, "\n", 1, buf, size, op);
+}
+
+int jg_stream_read_line(jg_stream *stream, char *buf, size_t size)
+{
+    return jg__await_started(jg_stream_read_line_start(stream, buf, size, jg__coro_op()));
+}
+
+int jg_stream_peek_start(jg_stream *stream, size_t least, const void **ret_data, jg_op *op)
+{
+    if (least > JG__STREAM_MOST)
+        return -EINVAL;
+    return start(stream, PEEK, (void *)(uintptr_t)ret_data, least, NULL, op);
+}
+
+int jg_stream_peek(jg_stream *stream, size_t least, const void **ret_data)
+{
+    return jg__await_started(jg_stream_peek_start(stream, least, ret_data, jg__coro_op()));
+}
+
+void jg_stream_consume(jg_stream *stream, size_t size)
+{
+    jg__check(size <= held(stream), "there is less than that");
+    jg__check(!stream->reader || size == 0, "a read is pending");
+    drop(stream, (uint32_t)size);
+}

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Writing to streams.
+ *
+ * What cannot be sent at once waits in a ring of chunks, of which the stream knows the last:
+ * copies, and the memory of pending write_alls. It is sent in order, many chunks a system call:
+ * when the transport has room, or, where a turn wrote more than once, before the loop waits.
+ */
+#include "io/stream.h"
+
+#include "coro/coro.h"
+
+#include <errno.h>
+#include <string.h>
+
+typedef jg_stream_writing chunk;
+
+#define SMALLEST 4096 /* bytes, with its head, of a chunk of our own */
+#define PIECES   64   /* that go out in one call */
+#define IOV_MOST 1024 /* pieces that every system takes */
+
+static chunk *first_chunk(const jg_stream *stream)
+{
+    return stream->output->next;
+}
+
+static void append(jg_stream *stream, chunk *added)
+{
+    if (stream->output) {
+        added->next = stream->output->next;
+        stream->output->next = added;
+    } else {
+        added->next = added;
+        jg__stream_hold(stream);
+    }
+    stream->output = added;
+}
+
+/* Take out the chunk after `before`. */
+static void take_out(jg_stream *stream, chunk *before)
+{
+    chunk *taken = before->next;
+
+    before->next = taken->next;
+    if (stream->output == taken)
+        stream->output = taken == before ? NULL : before;
+    if (!stream->output)
+        jg__stream_unhold(stream);
+}
+
+/* Take out the first chunk, which is done with. */
+static void end_first(jg_stream *stream, int status)
+{
+    chunk *first = first_chunk(stream);
+
+    take_out(stream, stream->output);
+    if (first->capacity == 0) {
+        jg_op_complete(first->op, status);
+        return;
+    }
+    stream->queued -= (uint32_t)(first->size - first->sent);
+    jg__free(&stream->loop->allocator, first, sizeof(*first) + first->capacity);
+}
+
+/* ---------------------------------------------------------------- draining */
+
+static void end_drains(jg_stream *stream, int status)
+{
+    while (stream->drainers) {
+        jg_link *first = stream->drainers;
+
+        stream->drainers = first->next == first ? NULL : first->next;
+        jg_op_complete(jg__op_of(first), status);
+    }
+}
+
+static void cancel_drain(jg_op *op)
+{
+    jg_stream *stream = op->data;
+    jg_link *link = &op->call.link;
+
+    if (stream->drainers == link)
+        stream->drainers = link->next == link ? NULL : link->next;
+    jg_op_complete(op, -ECANCELED);
+}
+
+/* ---------------------------------------------------------------- sending */
+
+/* What went out, or room for more, may be what somebody waits for. */
+static void told(jg_stream *stream)
+{
+    if (stream->queued <= stream->high_mark / 4)
+        end_drains(stream, 0);
+    if (!stream->output)
+        jg__stream_idle(stream);
+}
+
+void jg__stream_drop(jg_stream *stream, int error)
+{
+    while (stream->output)
+        end_first(stream, error);
+    end_drains(stream, error);
+}
+
+void jg__stream_fail_writing(jg_stream *stream, int error)
+{
+    if (!stream->write_error)
+        stream->write_error = (int16_t)error;
+    jg__stream_drop(stream, error);
+    jg__stream_idle(stream);
+}
+
+/* Write to the transport. Returns as it does, or -EAGAIN if that is known. */
+static ssize_t transmit(jg_stream *stream, const struct iovec *pieces, int count, size_t total)
+{
+    ssize_t n;
+
+    if (!(stream->flags & JG_WRITE))
+        return -EAGAIN;
+
+    n = stream->transport->write(stream, pieces, count);
+    if (n > 0)
+        stream->bytes_out += (uint64_t)n;
+    if (n == -EAGAIN || n == 0 || (n > 0 && (size_t)n < total && stream->transport->exact))
+        stream->flags &= (uint16_t)~JG_WRITE;
+    return n == 0 ? -EAGAIN : n;
+}
+
+/* So much of the queue was sent. */
+static void advance(jg_stream *stream, size_t sent)
+{
+    while (stream->output) {
+        chunk *first = first_chunk(stream);
+        size_t part = first->size - first->sent;
+
+        if (part > sent)
+            part = sent;
+        first->sent += part;
+        sent -= part;
+        if (first->capacity)
+            stream->queued -= (uint32_t)part;
+        if (first->sent < first->size)
+            return;
+        end_first(stream, 0);
+    }
+}
+
+/* The first pieces of the queue. Returns their number, and what they are together. */
+static int gather(const jg_stream *stream, struct iovec *pieces, size_t *ret_total)
+{
+    const chunk *c = first_chunk(stream);
+    size_t total = 0;
+    int count = 0;
+
+    do {
+        size_t size = c->size - c->sent;
+
+        if (size > JG__STREAM_MOST - total)
+            size = JG__STREAM_MOST - total;
+        pieces[count++] = (struct iovec){(char *)(uintptr_t)c->data + c->sent, size};
+        total += size;
+        c = c->next;
+    } while (c != first_chunk(stream) && count < PIECES && total < JG__STREAM_MOST);
+    *ret_total = total;
+    return count;
+}
+
+void jg__stream_write_on(jg_stream *stream)
+{
+    struct iovec pieces[PIECES];
+    int r = 0;
+
+    while (stream->output && r == 0) {
+        size_t total;
+        int count = gather(stream, pieces, &total);
+        ssize_t n = transmit(stream, pieces, count, total);
+
+        if (n >= 0)
+            advance(stream, (size_t)n);
+        else
+            r = n == -EAGAIN ? jg__stream_wait(stream, JG_WRITE) : (int)n;
+        if (n == -EAGAIN)
+            break;
+    }
+    if (r < 0)
+        jg__stream_fail_writing(stream, r);
+    else
+        told(stream);
+}
+
+/* ---------------------------------------------------------------- writing */
+
+/* Whether nothing can be written any more: an error. */
+static int refuse(const jg_stream *stream)
+{
+    if (!stream->transport)
+        return -EBADF;
+    if (stream->write_error)
+        return stream->write_error;
+    return stream->flags & JG__STREAM_SHUT ? -EPIPE : 0;
+}
+
+static size_t spare(const jg_stream *stream)
+{
+    const chunk *last = stream->output;
+
+    return last && last->capacity ? last->capacity - last->size : 0;
+}
+
+/* Copy to the end of a chunk of our own, at most what it has room for. Returns how much. */
+static size_t fill(chunk *own, const char *data, size_t size)
+{
+    if (size > own->capacity - own->size)
+        size = own->capacity - own->size;
+    if (size > 0)
+        memcpy((char *)(own + 1) + own->size, data, size);
+    own->size += size;
+    return size;
+}
+
+/* Queue a copy of what is left of the pieces after the first `sent` bytes of them. */
+static int queue(jg_stream *stream, const struct iovec *pieces, int count, size_t sent, size_t left)
+{
+    chunk *last = stream->output, *added = NULL;
+    const size_t room = spare(stream);
+
+    if (left > room) {
+        size_t capacity = left - room;
+
+        if (capacity < SMALLEST - sizeof(chunk))
+            capacity = SMALLEST - sizeof(chunk);
+        added = jg__alloc(&stream->loop->allocator, sizeof(*added) + capacity);
+        if (!added)
+            return -ENOMEM;
+        *added = (chunk){.data = (char *)(added + 1), .capacity = capacity};
+    }
+
+    stream->queued += (uint32_t)left;
+    for (int i = 0; i < count; i++) {
+        const char *data = pieces[i].iov_base;
+        size_t size = pieces[i].iov_len, skipped = sent < size ? sent : size, copied = 0;
+
+        sent -= skipped;
+        if (skipped == size)
+            continue;
+        if (room > 0)
+            copied = fill(last, data + skipped, size - skipped);
+        if (added)
+            (void)fill(added, data + skipped + copied, size - skipped - copied);
+    }
+    if (added)
+        append(stream, added);
+    return 0;
+}
+
+/* Have the queue sent when it can be, or soon. */
+static int send_later(jg_stream *stream)
+{
+    if (!(stream->flags & JG_WRITE))
+        return jg__stream_wait(stream, JG_WRITE);
+    if (jg__stream_place(stream) < 0)
+        jg__stream_write_on(stream);
+    return stream->write_error;
+}
+
+int jg_stream_write(jg_stream *stream, const void *data, size_t size)
+{
+    const struct iovec piece = {(void *)(uintptr_t)data, size};
+
+    return jg_stream_writev(stream, &piece, 1);
+}
+
+/* Try to send pieces now, if it is the first write of this turn. Returns how much was sent. */
+static ssize_t try_now(jg_stream *stream, const struct iovec *pieces, int count, size_t total)
+{
+    ssize_t n;
+
+    if (stream->output || stream->turn == stream->loop->turns)
+        return 0;
+
+    stream->turn = stream->loop->turns;
+    if (count > IOV_MOST) {
+        count = IOV_MOST;
+        total = 0;
+        for (int i = 0; i < count; i++)
+            total += pieces[i].iov_len;
+        if (total == 0)
+            return 0;
+    }
+    n = transmit(stream, pieces, count, total);
+    return n == -EAGAIN ? 0 : n;
+}
+
+int jg_stream_writev(jg_stream *stream, const struct iovec *pieces, int count)
+{
+    size_t total = 0;
+    ssize_t sent;
+    int r = refuse(stream);
+
+    if (r < 0)
+        return r;
+
+    jg__check_thread(stream->loop);
+    for (int i = 0; i < count; i++) {
+        if (pieces[i].iov_len > JG__STREAM_MOST - total)
+            return -EMSGSIZE;
+        total += pieces[i].iov_len;
+    }
+    if (stream->queued / 16 >= stream->high_mark)
+        return -ENOBUFS;
+    if (total == 0)
+        return 0;
+
+    sent = try_now(stream, pieces, count, total);
+    if (sent == (ssize_t)total)
+        return 0;
+
+    if (sent >= 0) {
+        r = queue(stream, pieces, count, (size_t)sent, total - (size_t)sent);
+        if (r < 0 && sent == 0)
+            return r;
+        if (r == 0)
+            r = send_later(stream);
+    } else {
+        r = (int)sent;
+    }
+    if (r < 0)
+        jg__stream_fail_writing(stream, r); /* with part of it sent there is no going on */
+    return r;
+}
+
+static void cancel_writing(jg_op *op)
+{
+    chunk *writing = op->data, *before = writing;
+    jg_stream *stream = writing->stream;
+
+    while (before->next != writing)
+        before = before->next;
+    take_out(stream, before);
+    jg_op_complete(op, -ECANCELED);
+    told(stream);
+}
+
+int jg_stream_write_all_start(jg_stream *stream, jg_stream_writing *writing, const void *data,
+                              size_t size, jg_op *op)
+{
+    static const jg_provider provider = {"stream write", cancel_writing};
+    int r = refuse(stream);
+
+    *writing = (jg_stream_writing){.data = data, .size = size, .op = op, .stream = stream};
+    if (r == 0)
+        r = jg_op_start(op, &provider, writing);
+    if (r < 0)
+        return r;
+
+    if (size == 0) {
+        jg_op_complete(op, 0);
+        return 0;
+    }
+    append(stream, writing);
+    jg__stream_write_on(stream);
+    return 0;
+}
+
+int jg_stream_write_all(jg_stream *stream, const void *data, size_t size, size_t *ret_count)
+{
+    jg_stream_writing writing;
+    int r =
+        jg__await_started(jg_stream_write_all_start(stream, &writing, data, size, jg__coro_op()));
+
+    if (ret_count)
+        *ret_count = writing.sent;
+    return r;
+}
+
+int jg_stream_drain_start(jg_stream *stream, jg_op *op)
+{
+    static const jg_provider provider = {"stream drain", cancel_drain};
+    int r = stream->transport ? stream->write_error : -EBADF;
+
+    if (r == 0)
+        r = jg_op_start(op, &provider, stream);
+    if (r < 0)
+        return r;
+
+    if (stream->queued > stream->high_mark && stream->flags & JG_WRITE)
+        jg__stream_write_on(stream);
+    if (stream->queued <= stream->high_mark) {
+        jg_op_complete(op, stream->write_error);
+        return 0;
+    }
+    if (stream->drainers) {
+        jg__list_append(stream->drainers, &op->call.link);
+    } else {
+        jg__list_init(&op->call.link);
+        stream->drainers = &op->call.link;
+    }
+    return 0;
+}
+
+int jg_stream_drain(jg_stream *stream)
+{
+    return jg__await_started(jg_stream_drain_start(stream, jg__coro_op()));
+}
+
+int jg_stream_shut(jg_stream *stream)
+{
+    if (!jg_stream_is_open(stream))
+        return -EBADF;
+    if (stream->write_error)
+        return stream->write_error;
+    if (stream->flags & JG__STREAM_SHUT)
+        return 0;
+
+    stream->flags |= JG__STREAM_SHUT;
+    return stream->output ? 0 : stream->transport->shut(stream);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The transports of descriptors: that of sockets, and that of everything else that is read and
+ * written like a stream, which a socket turns out to be when it is first used.
+ *
+ * A descriptor is registered once, when it first has to be waited for, for both directions and for
+ * as long as it is open.
+ */
+#include "io/stream.h"
+
+#include "platform/descriptor.h"
+#include "platform/socket.h"
+
+#include <errno.h>
+
+static int fd_of(const jg_stream *stream)
+{
+    return stream->own.watcher.handle.number;
+}
+
+/* It is no socket. */
+static void become_file(jg_stream *stream)
+{
+    stream->transport = &jg__file_transport;
+    if (jg__file_set_blocking(fd_of(stream), false))
+        stream->flags |= JG__STREAM_BLOCKING;
+}
+
+static ssize_t read_file(jg_stream *stream, void *buf, size_t size)
+{
+    return jg__file_read(fd_of(stream), buf, size);
+}
+
+static ssize_t write_file(jg_stream *stream, const struct iovec *pieces, int count)
+{
+    return jg__file_write(fd_of(stream), pieces, count);
+}
+
+static ssize_t read_socket(jg_stream *stream, void *buf, size_t size)
+{
+    ssize_t n = jg__socket_read(fd_of(stream), buf, size);
+
+    if (n != -ENOTSOCK)
+        return n;
+    become_file(stream);
+    return read_file(stream, buf, size);
+}
+
+static ssize_t write_socket(jg_stream *stream, const struct iovec *pieces, int count)
+{
+    ssize_t n = jg__socket_write(fd_of(stream), pieces, count);
+
+    if (n != -ENOTSOCK)
+        return n;
+    become_file(stream);
+    return write_file(stream, pieces, count);
+}
+
+static int wait_for(jg_stream *stream, unsigned events)
+{
+    jg_watcher *watcher = &stream->own.watcher;
+
+    if (!watcher->handle.loop)
+        return jg__watcher_start_edge(stream->loop, watcher, watcher->handle.number);
+    jg__watcher_rearm(watcher, events);
+    return 0;
+}
+
+/* Other files have no half of them to be closed: the reader of a pipe sees its end on close. */
+static int shut_descriptor(jg_stream *stream)
+{
+    int r = jg__socket_shut(fd_of(stream));
+
+    return r == -ENOTSOCK ? 0 : r;
+}
+
+static void close_descriptor(jg_stream *stream, bool cut)
+{
+    jg_watcher *watcher = &stream->own.watcher;
+
+    if (stream->flags & JG__STREAM_BLOCKING)
+        (void)jg__file_set_blocking(fd_of(stream), true);
+    if (cut)
+        jg__socket_cut(fd_of(stream));
+    if (watcher->handle.loop)
+        (void)jg_watcher_close(watcher); /* whatever it returns, the descriptor is gone */
+    else
+        (void)jg__fd_close(fd_of(stream));
+    watcher->handle.number = -1;
+}
+
+const jg_transport jg__socket_transport = {
+    .name = "socket",
+    .external = true,
+    .exact = true,
+    .read = read_socket,
+    .write = write_socket,
+    .wait = wait_for,
+    .shut = shut_descriptor,
+    .close = close_descriptor,
+};
+
+/* A terminal gives a line a read, however much more there is. */
+const jg_transport jg__file_transport = {
+    .name = "file",
+    .external = true,
+    .read = read_file,
+    .write = write_file,
+    .wait = wait_for,
+    .shut = shut_descriptor,
+    .close = close_descriptor,
+};

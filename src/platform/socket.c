@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#ifdef __linux__
+#    define _GNU_SOURCE
+#endif
+
+#include "platform/socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Where it is missing there is a socket option for it. */
+#ifndef MSG_NOSIGNAL
+#    define MSG_NOSIGNAL 0
+#endif
+
+static bool is_interrupted(ssize_t n)
+{
+    return n < 0 && errno == EINTR;
+}
+
+/* The negative error of a read or write that failed. */
+static int failure(void)
+{
+    if (errno == EWOULDBLOCK)
+        return -EAGAIN;
+#ifdef __APPLE__
+    if (errno == ENOBUFS)
+        return -EAGAIN;
+    if (errno == EPROTOTYPE)
+        return -ECONNRESET; /* the socket is being torn down */
+#endif
+    return -errno;
+}
+
+ssize_t jg__socket_read(int fd, void *buf, size_t size)
+{
+    ssize_t n;
+
+    do
+        n = recv(fd, buf, size, MSG_DONTWAIT);
+    while (is_interrupted(n));
+    return n < 0 ? failure() : n;
+}
+
+static ssize_t transmit(int fd, const struct iovec *pieces, int count)
+{
+    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces};
+
+    if (count == 1)
+        return send(fd, pieces->iov_base, pieces->iov_len, flags);
+
+    message.msg_iovlen = (unsigned)count;
+    return sendmsg(fd, &message, flags);
+}
+
+ssize_t jg__socket_write(int fd, const struct iovec *pieces, int count)
+{
+    ssize_t n;
+
+#if MSG_NOSIGNAL == 0 && defined(SO_NOSIGPIPE)
+    const int on = 1;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof(on));
+#endif
+    do
+        n = transmit(fd, pieces, count);
+    while (is_interrupted(n));
+    return n < 0 ? failure() : n;
+}
+
+int jg__socket_shut(int fd)
+{
+    return shutdown(fd, SHUT_WR) < 0 && errno != ENOTCONN ? -errno : 0;
+}
+
+void jg__socket_cut(int fd)
+{
+    const struct linger linger = {.l_onoff = 1};
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)); /* others have no reset */
+}
+
+ssize_t jg__file_read(int fd, void *buf, size_t size)
+{
+    ssize_t n;
+
+    do
+        n = read(fd, buf, size);
+    while (is_interrupted(n));
+    return n < 0 ? failure() : n;
+}
+
+/* Of a pipe without a reader the signal is held back, and taken away if it was raised by us. */
+ssize_t jg__file_write(int fd, const struct iovec *pieces, int count)
+{
+    sigset_t broken, before, pending;
+    bool was_pending;
+    ssize_t n;
+    int error, signo;
+
+    sigemptyset(&broken);
+    sigaddset(&broken, SIGPIPE);
+    (void)pthread_sigmask(SIG_BLOCK, &broken, &before); /* the arguments are good */
+    sigpending(&pending);
+    was_pending = sigismember(&pending, SIGPIPE);
+    do
+        n = writev(fd, pieces, count);
+    while (is_interrupted(n));
+    error = n < 0 ? failure() : 0;
+    if (error == -EPIPE && !was_pending) {
+        sigpending(&pending); /* it is not if SIGPIPE is ignored */
+        if (sigismember(&pending, SIGPIPE))
+            (void)sigwait(&broken, &signo);
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return n < 0 ? error : n;
+}
+
+bool jg__file_set_blocking(int fd, bool blocking)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0 || !(flags & O_NONBLOCK) == blocking)
+        return false;
+    return fcntl(fd, F_SETFL, flags ^ O_NONBLOCK) == 0;
+}

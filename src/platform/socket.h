@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The bytes of connected sockets, and of other descriptors that are read and written like streams.
+ *
+ * Nothing here blocks on a socket, whatever its flags say. Reads and writes return how many bytes
+ * they moved or -errno, with -EAGAIN where the system has several names for it, and never raise a
+ * signal.
+ */
+#ifndef JG_PLATFORM_SOCKET_H
+#define JG_PLATFORM_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/* -ENOTSOCK: it is something else. `count` is at least 1. */
+ssize_t jg__socket_read(int fd, void *buf, size_t size);
+ssize_t jg__socket_write(int fd, const struct iovec *pieces, int count);
+
+/* No more will be written. A peer that is gone already is no error. */
+int jg__socket_shut(int fd);
+
+/* When the socket is closed the peer gets a reset, and what it has not received is dropped. */
+void jg__socket_cut(int fd);
+
+ssize_t jg__file_read(int fd, void *buf, size_t size);
+ssize_t jg__file_write(int fd, const struct iovec *pieces, int count);
+
+/* Returns whether that was a change. */
+bool jg__file_set_blocking(int fd, bool blocking);
+
+#endif
