@@ -178,8 +178,17 @@ int jg__watchers_collect(jg_loop *loop, int n);
  */
 int jg__watcher_start_edge(jg_loop *loop, jg_watcher *watcher, int fd);
 
-/* These events were acted on until they did not hold any more: report them when they do again. */
-void jg__watcher_rearm(jg_watcher *watcher, unsigned events);
+/*
+ * These events were acted on until they did not hold any more: report them when they do again. As a
+ * rule there is nothing to do.
+ */
+void jg__watcher_unpause(jg_watcher *watcher, unsigned events);
+
+static inline void jg__watcher_rearm(jg_watcher *watcher, unsigned events)
+{
+    if ((watcher->wanted & events) != events)
+        jg__watcher_unpause(watcher, events);
+}
 
 /*
  * Run the watchers that failed, those for the first n of loop->events, and those always ready.

@@ -286,9 +286,9 @@ static void set_wanted(jg_loop *loop, jg_watcher *watcher, unsigned events)
     want(loop, &loop->descriptors[fd], fd);
 }
 
-void jg__watcher_rearm(jg_watcher *watcher, unsigned events)
+void jg__watcher_unpause(jg_watcher *watcher, unsigned events)
 {
-    if (!(watcher->handle.flags & JG__FAILED) && (watcher->wanted & events) != events)
+    if (!(watcher->handle.flags & JG__FAILED))
         set_wanted(watcher->handle.loop, watcher, watcher->wanted | events);
 }
 

@@ -7,8 +7,6 @@
  */
 #include "io/stream.h"
 
-#include "coro/coro.h"
-
 #include <errno.h>
 #include <string.h>
 
@@ -280,8 +278,9 @@ int jg_stream_close_start(jg_stream *stream, jg_stream_closing *closing, jg_time
 int jg_stream_close(jg_stream *stream, jg_time timeout)
 {
     jg_stream_closing closing;
+    jg_op *op = jg__coro_op();
 
-    return jg__await_started(jg_stream_close_start(stream, &closing, timeout, jg__coro_op()));
+    return jg__stream_await(op, jg_stream_close_start(stream, &closing, timeout, op));
 }
 
 void jg_stream_abort(jg_stream *stream)

@@ -11,7 +11,7 @@
 #ifndef JG_IO_STREAM_H
 #define JG_IO_STREAM_H
 
-#include "task/task.h"
+#include "coro/coro.h"
 
 #include <juggle/stream.h>
 
@@ -71,6 +71,12 @@ static inline void jg__stream_unhold(const jg_stream *stream)
 static inline int jg__stream_wait(jg_stream *stream, unsigned events)
 {
     return stream->transport->wait ? stream->transport->wait(stream, events) : 0;
+}
+
+/* The coroutine form of a start function: wait for the op, unless starting it failed with r. */
+static inline int jg__stream_await(jg_op *op, int r)
+{
+    return r < 0 ? r : jg_await(op);
 }
 
 /* Have the stream looked at before the loop waits. Returns -ENOMEM if it cannot be. */

@@ -11,8 +11,6 @@
  */
 #include "io/stream.h"
 
-#include "coro/coro.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -378,6 +376,20 @@ static jg_op *take_reader(jg_stream *stream)
     return op;
 }
 
+static void wait_for_more(jg_stream *stream)
+{
+    int r = jg__stream_wait(stream, JG_READ);
+
+    if (r < 0)
+        jg_op_complete(take_reader(stream), r);
+}
+
+/* The transport has nothing for now: no byte, no end and no error. */
+static bool is_dry(const jg_stream *stream)
+{
+    return !(stream->flags & (JG_READ | JG__STREAM_END)) && !stream->read_error;
+}
+
 void jg__stream_read_on(jg_stream *stream)
 {
     ssize_t r;
@@ -385,15 +397,10 @@ void jg__stream_read_on(jg_stream *stream)
     do
         r = go_on(stream);
     while (r == JG_PENDING && jg__stream_place(stream) < 0);
-    if (r == JG_PENDING)
-        return;
-
-    if (r == -EAGAIN) {
-        r = jg__stream_wait(stream, JG_READ);
-        if (r == 0)
-            return;
-    }
-    jg_op_complete(take_reader(stream), (int)r);
+    if (r == -EAGAIN)
+        wait_for_more(stream);
+    else if (r != JG_PENDING)
+        jg_op_complete(take_reader(stream), (int)r);
 }
 
 void jg__stream_end_read(jg_stream *stream, int error)
@@ -427,7 +434,10 @@ static int start(jg_stream *stream, int reading, void *target, size_t size, void
     stream->extra = extra;
     stream->reader = op;
     jg__stream_hold(stream);
-    jg__stream_read_on(stream);
+    if (size > 0 && !stream->input && is_dry(stream))
+        wait_for_more(stream);
+    else
+        jg__stream_read_on(stream);
     return 0;
 }
 
@@ -438,7 +448,9 @@ int jg_stream_read_start(jg_stream *stream, void *buf, size_t size, jg_op *op)
 
 int jg_stream_read(jg_stream *stream, void *buf, size_t size)
 {
-    return jg__await_started(jg_stream_read_start(stream, buf, size, jg__coro_op()));
+    jg_op *op = jg__coro_op();
+
+    return jg__stream_await(op, jg_stream_read_start(stream, buf, size, op));
 }
 
 int jg_stream_read_exactly_start(jg_stream *stream, void *buf, size_t size, size_t *ret_count,
@@ -450,8 +462,9 @@ int jg_stream_read_exactly_start(jg_stream *stream, void *buf, size_t size, size
 
 int jg_stream_read_exactly(jg_stream *stream, void *buf, size_t size, size_t *ret_count)
 {
-    return jg__await_started(
-        jg_stream_read_exactly_start(stream, buf, size, ret_count, jg__coro_op()));
+    jg_op *op = jg__coro_op();
+
+    return jg__stream_await(op, jg_stream_read_exactly_start(stream, buf, size, ret_count, op));
 }
 
 static int start_until(jg_stream *stream, int reading, const void *separator, size_t separator_size,
@@ -477,8 +490,10 @@ int jg_stream_read_until_start(jg_stream *stream, const void *separator, size_t 
 int jg_stream_read_until(jg_stream *stream, const void *separator, size_t separator_size, void *buf,
                          size_t size)
 {
-    return jg__await_started(
-        jg_stream_read_until_start(stream, separator, separator_size, buf, size, jg__coro_op()));
+    jg_op *op = jg__coro_op();
+
+    return jg__stream_await(
+        op, jg_stream_read_until_start(stream, separator, separator_size, buf, size, op));
 }
 
 int jg_stream_read_line_start(jg_stream *stream, char *buf, size_t size, jg_op *op)
@@ -488,7 +503,9 @@ int jg_stream_read_line_start(jg_stream *stream, char *buf, size_t size, jg_op *
 
 int jg_stream_read_line(jg_stream *stream, char *buf, size_t size)
 {
-    return jg__await_started(jg_stream_read_line_start(stream, buf, size, jg__coro_op()));
+    jg_op *op = jg__coro_op();
+
+    return jg__stream_await(op, jg_stream_read_line_start(stream, buf, size, op));
 }
 
 int jg_stream_peek_start(jg_stream *stream, size_t least, const void **ret_data, jg_op *op)
@@ -500,7 +517,9 @@ int jg_stream_peek_start(jg_stream *stream, size_t least, const void **ret_data,
 
 int jg_stream_peek(jg_stream *stream, size_t least, const void **ret_data)
 {
-    return jg__await_started(jg_stream_peek_start(stream, least, ret_data, jg__coro_op()));
+    jg_op *op = jg__coro_op();
+
+    return jg__stream_await(op, jg_stream_peek_start(stream, least, ret_data, op));
 }
 
 void jg_stream_consume(jg_stream *stream, size_t size)

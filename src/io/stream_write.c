@@ -8,8 +8,6 @@
  */
 #include "io/stream.h"
 
-#include "coro/coro.h"
-
 #include <errno.h>
 #include <string.h>
 
@@ -263,13 +261,6 @@ static int send_later(jg_stream *stream)
     return stream->write_error;
 }
 
-int jg_stream_write(jg_stream *stream, const void *data, size_t size)
-{
-    const struct iovec piece = {(void *)(uintptr_t)data, size};
-
-    return jg_stream_writev(stream, &piece, 1);
-}
-
 /* Try to send pieces now, if it is the first write of this turn. Returns how much was sent. */
 static ssize_t try_now(jg_stream *stream, const struct iovec *pieces, int count, size_t total)
 {
@@ -291,9 +282,9 @@ static ssize_t try_now(jg_stream *stream, const struct iovec *pieces, int count,
     return n == -EAGAIN ? 0 : n;
 }
 
-int jg_stream_writev(jg_stream *stream, const struct iovec *pieces, int count)
+/* Write pieces that are `total` bytes together. */
+static int write_pieces(jg_stream *stream, const struct iovec *pieces, int count, size_t total)
 {
-    size_t total = 0;
     ssize_t sent;
     int r = refuse(stream);
 
@@ -301,11 +292,8 @@ int jg_stream_writev(jg_stream *stream, const struct iovec *pieces, int count)
         return r;
 
     jg__check_thread(stream->loop);
-    for (int i = 0; i < count; i++) {
-        if (pieces[i].iov_len > JG__STREAM_MOST - total)
-            return -EMSGSIZE;
-        total += pieces[i].iov_len;
-    }
+    if (total > JG__STREAM_MOST)
+        return -EMSGSIZE;
     if (stream->queued / 16 >= stream->high_mark)
         return -ENOBUFS;
     if (total == 0)
@@ -327,6 +315,25 @@ int jg_stream_writev(jg_stream *stream, const struct iovec *pieces, int count)
     if (r < 0)
         jg__stream_fail_writing(stream, r); /* with part of it sent there is no going on */
     return r;
+}
+
+int jg_stream_write(jg_stream *stream, const void *data, size_t size)
+{
+    const struct iovec piece = {(void *)(uintptr_t)data, size};
+
+    return write_pieces(stream, &piece, 1, size);
+}
+
+int jg_stream_writev(jg_stream *stream, const struct iovec *pieces, int count)
+{
+    size_t total = 0;
+
+    for (int i = 0; i < count; i++) {
+        if (pieces[i].iov_len > JG__STREAM_MOST)
+            return -EMSGSIZE;
+        total += pieces[i].iov_len; /* it cannot wrap: so many pieces do not fit into memory */
+    }
+    return write_pieces(stream, pieces, count, total);
 }
 
 static void cancel_writing(jg_op *op)
@@ -400,7 +407,14 @@ int jg_stream_drain_start(jg_stream *stream, jg_op *op)
 
 int jg_stream_drain(jg_stream *stream)
 {
-    return jg__await_started(jg_stream_drain_start(stream, jg__coro_op()));
+    jg_op *op;
+
+    /* As a rule there is nothing to wait for. */
+    if (stream->transport && !stream->write_error && stream->queued <= stream->high_mark &&
+        jg__coro_spend())
+        return 0;
+    op = jg__coro_op();
+    return jg__stream_await(op, jg_stream_drain_start(stream, op));
 }
 
 int jg_stream_shut(jg_stream *stream)

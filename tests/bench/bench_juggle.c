@@ -2,7 +2,7 @@
  *
  * The benchmarks on juggle. Variants of timers: "" counts from a fresh reading of the clock with
  * jg_call_later, "at" gives absolute deadlines to jg_call_at, as the cached clocks of the others
- * do.
+ * do. Variants of echo: "" is callbacks, "streams" a stream and a coroutine a connection.
  */
 #include <juggle.h>
 
@@ -14,6 +14,7 @@ typedef jg_watcher bench_watcher;
 #include "benches.h"
 
 static jg_loop *loop;
+static jg_scope clients;
 static jg_time cached_time;
 static bool is_at;
 
@@ -139,6 +140,28 @@ static void on_connection(void *arg, int events)
     jg_watcher_modify(&connection->watcher, want == ECHO_READ ? JG_READ : JG_WRITE);
 }
 
+static int echo_stream(void *arg)
+{
+    struct echo echo = {.kept = NULL};
+    char bytes[16384];
+    jg_stream stream;
+    int r, fd = *(int *)arg;
+
+    free(arg);
+    bench_check(jg_stream_open(&stream, loop, fd, NULL) == 0, "jg_stream_open");
+    do {
+        r = jg_stream_read(&stream, bytes, sizeof bytes);
+        if (r <= 0)
+            break;
+        r = jg_stream_write(&stream, bytes, (size_t)r);
+        if (r == 0)
+            r = jg_stream_drain(&stream);
+    } while (r == 0);
+    jg_stream_abort(&stream);
+    echo_ended(&echo);
+    return 0;
+}
+
 static void on_listener(void *arg, int events)
 {
     int fd = echo_accept(*(int *)arg);
@@ -147,6 +170,13 @@ static void on_listener(void *arg, int events)
     bench_check(events >= 0, "the listener must stay watched");
     if (fd < 0)
         return;
+    if (is_variant("streams")) {
+        int *number = bench_alloc(1, sizeof *number);
+
+        *number = fd;
+        bench_check(jg_spawn(&clients, echo_stream, number, NULL) == 0, "jg_spawn");
+        return;
+    }
     connection = bench_alloc(1, sizeof *connection);
     connection->echo = (struct echo){.fd = fd, .want = ECHO_READ};
     jg_watcher_init(&connection->watcher, on_connection, connection);
@@ -157,6 +187,7 @@ static void echo_serve(int listener)
 {
     jg_watcher watcher;
 
+    jg_scope_open(&clients, loop, NULL, NULL);
     jg_watcher_init(&watcher, on_listener, &listener);
     bench_check(jg_watcher_start(loop, &watcher, listener, JG_READ) == 0, "jg_watcher_start");
     loop_run();
