@@ -195,6 +195,8 @@ static jg_time prepare(jg_loop *loop, jg_time limit)
         return 0;
     if (loop->before_wait || jg__watchers_busy(loop))
         return 0;
+    if (before_wait && !jg_loop_alive(loop))
+        return 0; /* that was all there was to do */
 
     next = jg__wheel_next(&loop->wheel);
     if (limit < next)

@@ -97,15 +97,22 @@ int jg_stream_open_with(jg_stream *stream, jg_loop *loop, const jg_transport *tr
     return r;
 }
 
+/* The transport is gone. */
+static void fail(jg_stream *stream, int error)
+{
+    if (!stream->read_error)
+        stream->read_error = (int16_t)error;
+    if (stream->reader && !(stream->flags & JG__STREAM_CLOSING))
+        jg__stream_read_on(stream);
+    jg__stream_fail_writing(stream, error);
+}
+
 void jg_stream_ready(jg_stream *stream, int events)
 {
     jg__check(stream->transport != NULL, "the stream is not open");
     if (events < 0) {
-        if (!stream->read_error)
-            stream->read_error = (int16_t)events;
-        if (!stream->write_error)
-            stream->write_error = (int16_t)events;
-        events = JG_READ | JG_WRITE;
+        fail(stream, events);
+        return;
     }
     if (events & JG_HANGUP)
         events |= JG_READ;
