@@ -55,7 +55,8 @@ static ssize_t sink_write(jg_stream *stream, const struct iovec *pieces, int cou
         size_t size = pieces[i].iov_len < limit - taken ? pieces[i].iov_len : limit - taken;
 
         test_check(sink->size + size <= sizeof(sink->got));
-        memcpy(sink->got + sink->size, pieces[i].iov_base, size);
+        if (size > 0)
+            memcpy(sink->got + sink->size, pieces[i].iov_base, size);
         sink->size += size;
         taken += size;
     }
