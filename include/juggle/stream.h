@@ -10,6 +10,10 @@
  * for the next one; what could not be sent yet is copied, or, with write_all, left where it is.
  * One task reads at a time: a second one is told -EBUSY. Any number of them write.
  *
+ * Each wait has two forms. Of jg_x, for coroutines, the documentation says what it returns. Of
+ * jg_x_start that is the status of `op`; itself it returns 0, or an error with nothing begun:
+ * -ECANCELED as jg_op_start does, -EBADF, -EBUSY, -EINVAL.
+ *
  * Errors: a read returns -EBADF for a stream that is not open, -ECONNABORTED if it is closed or
  * aborted meanwhile, -ECANCELED, -ENOMEM, or what the transport says, -ECONNRESET as a rule. What
  * was received before an error is read before it. Once a write failed every later one fails with
@@ -151,8 +155,7 @@ JG_API void jg_stream_ready(jg_stream *stream, int events);
  *
  * buf       filled directly, unless something is buffered.
  *
- * Returns   how many bytes were read; 0 at the end of file, or if `size` is 0; an error. Of start:
- *           0 or an error with nothing begun, and that is the op's status.
+ * Returns   how many bytes were read; 0 at the end of file, or if `size` is 0; an error.
  * Owns      `buf` until it completed.
  * Thread    loop.
  * Suspends  yes; start no.
@@ -167,7 +170,7 @@ JG_API int jg_stream_read_start(jg_stream *stream, void *buf, size_t size, jg_op
  * ret_count  not NULL: how many bytes were read. It is set on errors and cancellation, too: these
  *            bytes are in `buf`, and no longer in the stream.
  *
- * Returns   0; JG_EINCOMPLETE if the end of file came first; an error. Of start: see read.
+ * Returns   0; JG_EINCOMPLETE if the end of file came first; an error.
  * Owns      `buf` and `ret_count` until it completed.
  * Thread    loop.
  * Suspends  yes; start no.
@@ -183,7 +186,7 @@ JG_API int jg_stream_read_exactly_start(jg_stream *stream, void *buf, size_t siz
  *
  * Returns   how many bytes were read; 0 at the end of file; JG_EINCOMPLETE if that came before the
  *           separator; -EMSGSIZE if it is not among the first `size` bytes; another error. All of
- *           them leave what came buffered, to be read in another way. Of start: see read.
+ *           them leave what came buffered, to be read in another way.
  * Owns      `buf` and `separator` until it completed.
  * Thread    loop.
  * Suspends  yes; start no.
@@ -200,8 +203,7 @@ JG_API int jg_stream_read_until_start(jg_stream *stream, const void *separator,
  * size      room for the line and the 0; >= 2.
  *
  * Returns   the length of the line with its '\n', which the last one may lack; 0 at the end of
- *           file; -EMSGSIZE if the line is longer, which leaves it buffered; another error. Of
- *           start: see read.
+ *           file; -EMSGSIZE if the line is longer, which leaves it buffered; another error.
  * Owns      `buf` until it completed.
  * Thread    loop.
  * Suspends  yes; start no.
@@ -218,7 +220,7 @@ JG_API int jg_stream_read_line_start(jg_stream *stream, char *buf, size_t size, 
  *           there are some.
  *
  * Returns   how many bytes there are, which is fewer than `least` only at the end of file; -EINVAL,
- *           or another error. Of start: see read.
+ *           or another error.
  * Owns      `ret_data` until it completed.
  * Thread    loop.
  * Suspends  yes; start no.
@@ -264,8 +266,7 @@ typedef struct jg_stream_writing {
  * ret_count  or NULL: how many bytes were written, set on errors and cancellation, too.
  * writing    must stay until it completed; then its `sent` is the count.
  *
- * Returns   0, or an error as write. Cancelled half-way, the rest is not sent. Of start: 0 or an
- *           error with nothing begun; the former is the op's status.
+ * Returns   0, or an error as write. Cancelled half-way, the rest is not sent.
  * Owns      `data` until it completed.
  * Thread    loop.
  * Suspends  yes; start no.
@@ -278,7 +279,7 @@ JG_API int jg_stream_write_all_start(jg_stream *stream, jg_stream_writing *writi
  * Wait while more than the high mark is queued, until a quarter of that is left. Any number may.
  * asyncio: StreamWriter.drain.
  *
- * Returns   0; the error that writing failed with; -ECANCELED. Of start: see write_all.
+ * Returns   0; the error that writing failed with; -ECANCELED.
  * Owns      nothing.
  * Thread    loop.
  * Suspends  yes; start no.
@@ -314,8 +315,7 @@ typedef struct jg_stream_closing {
  * closing   must stay until it completed.
  *
  * Returns   0; -ETIMEDOUT, -ECANCELED or the error of writing if something was dropped, as by
- *           jg_stream_abort; -EBADF if it was not open, -EALREADY if it is being closed. Of start:
- *           0 or an error; the former is the op's status.
+ *           jg_stream_abort; -EBADF if it was not open, -EALREADY if it is being closed.
  * Owns      nothing.
  * Thread    loop.
  * Suspends  yes; start no.
