@@ -513,6 +513,16 @@ static bool dispatch_event(jg_loop *loop, const jg__event *event)
     return false;
 }
 
+/* Whether the event is for one watcher that wants all there is: dispatch_event in short. */
+static bool is_simple(const jg_loop *loop, const jg__descriptor *descriptor, const jg__event *event)
+{
+    const jg_watcher *watcher = descriptor->watchers;
+
+    return loop->poller->ops->has_edge && descriptor->generation == event->generation &&
+           event->events > 0 && watcher && !watcher->next &&
+           (watcher->handle.events & JG__EVENTS_ALL) == JG__EVENTS_ALL;
+}
+
 int jg__watchers_collect(jg_loop *loop, int n)
 {
     int kept = 0;
@@ -521,10 +531,12 @@ int jg__watchers_collect(jg_loop *loop, int n)
         const jg__event *event = &loop->events[i];
         const jg__descriptor *descriptor = &loop->descriptors[event->fd];
 
-        if (descriptor->known & JG__EDGE)
-            (void)dispatch_event(loop, event);
-        else
+        if (!(descriptor->known & JG__EDGE))
             loop->events[kept++] = *event;
+        else if (is_simple(loop, descriptor, event))
+            descriptor->watchers->fn(descriptor->watchers->arg, event->events);
+        else
+            (void)dispatch_event(loop, event);
     }
     return kept;
 }

@@ -29,9 +29,8 @@ static jg__block *make_block(const jg__streams *streams, uint32_t capacity)
 {
     jg__block *block = jg__alloc(&streams->loop->allocator, sizeof(jg__block) + capacity);
 
-    if (block) {
+    if (block)
         *block = (jg__block){.capacity = capacity};
-    }
     return block;
 }
 
@@ -414,36 +413,38 @@ static void cancel_read(jg_op *op)
     jg__stream_end_read(op->data, -ECANCELED);
 }
 
-static int start(jg_stream *stream, int reading, void *target, size_t size, void *extra, jg_op *op)
+/* Begin a read; its kind and what it asks for are then set by the caller, who launches it. */
+static int begin(jg_stream *stream, jg_op *op)
 {
     static const jg_provider provider = {"stream read", cancel_read};
-    int r;
 
     if (!jg_stream_is_open(stream))
         return -EBADF;
-    if (stream->reader)
-        return -EBUSY;
+    return stream->reader ? -EBUSY : jg_op_start(op, &provider, stream);
+}
 
-    r = jg_op_start(op, &provider, stream);
-    if (r < 0)
-        return r;
-
-    stream->reading = (uint8_t)reading;
-    stream->target = target;
-    stream->size = size;
-    stream->extra = extra;
+static void launch(jg_stream *stream, jg_op *op)
+{
     stream->reader = op;
     jg__stream_hold(stream);
-    if (size > 0 && !stream->input && is_dry(stream))
+    if (stream->size > 0 && !stream->input && is_dry(stream))
         wait_for_more(stream);
     else
         jg__stream_read_on(stream);
-    return 0;
 }
 
 int jg_stream_read_start(jg_stream *stream, void *buf, size_t size, jg_op *op)
 {
-    return start(stream, READ, buf, size < INT_MAX ? size : INT_MAX, NULL, op);
+    int r = begin(stream, op);
+
+    if (r < 0)
+        return r;
+
+    stream->reading = READ;
+    stream->target = buf;
+    stream->size = size < INT_MAX ? size : INT_MAX;
+    launch(stream, op);
+    return 0;
 }
 
 int jg_stream_read(jg_stream *stream, void *buf, size_t size)
@@ -456,8 +457,18 @@ int jg_stream_read(jg_stream *stream, void *buf, size_t size)
 int jg_stream_read_exactly_start(jg_stream *stream, void *buf, size_t size, size_t *ret_count,
                                  jg_op *op)
 {
+    int r = begin(stream, op);
+
     *ret_count = 0;
-    return start(stream, EXACTLY, buf, size, ret_count, op);
+    if (r < 0)
+        return r;
+
+    stream->reading = EXACTLY;
+    stream->target = buf;
+    stream->size = size;
+    stream->extra = ret_count;
+    launch(stream, op);
+    return 0;
 }
 
 int jg_stream_read_exactly(jg_stream *stream, void *buf, size_t size, size_t *ret_count)
@@ -470,15 +481,23 @@ int jg_stream_read_exactly(jg_stream *stream, void *buf, size_t size, size_t *re
 static int start_until(jg_stream *stream, int reading, const void *separator, size_t separator_size,
                        void *buf, size_t size, jg_op *op)
 {
+    int r;
+
     if (separator_size < 1 || separator_size > UINT8_MAX)
         return -EINVAL;
-    if (!stream->reader) {
-        stream->separator_size = (uint8_t)separator_size;
-        if (stream->input)
-            stream->input->searched = 0; /* for another one, that was */
-    }
-    return start(stream, reading, buf, size < JG__STREAM_MOST ? size : JG__STREAM_MOST,
-                 (void *)(uintptr_t)separator, op);
+    r = begin(stream, op);
+    if (r < 0)
+        return r;
+
+    stream->reading = (uint8_t)reading;
+    stream->target = buf;
+    stream->size = size < JG__STREAM_MOST ? size : JG__STREAM_MOST;
+    stream->extra = (void *)(uintptr_t)separator;
+    stream->separator_size = (uint8_t)separator_size;
+    if (stream->input)
+        stream->input->searched = 0; /* for another one, that was */
+    launch(stream, op);
+    return 0;
 }
 
 int jg_stream_read_until_start(jg_stream *stream, const void *separator, size_t separator_size,
@@ -510,9 +529,19 @@ int jg_stream_read_line(jg_stream *stream, char *buf, size_t size)
 
 int jg_stream_peek_start(jg_stream *stream, size_t least, const void **ret_data, jg_op *op)
 {
+    int r;
+
     if (least > JG__STREAM_MOST)
         return -EINVAL;
-    return start(stream, PEEK, (void *)(uintptr_t)ret_data, least, NULL, op);
+    r = begin(stream, op);
+    if (r < 0)
+        return r;
+
+    stream->reading = PEEK;
+    stream->target = (void *)(uintptr_t)ret_data;
+    stream->size = least;
+    launch(stream, op);
+    return 0;
 }
 
 int jg_stream_peek(jg_stream *stream, size_t least, const void **ret_data)

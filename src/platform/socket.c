@@ -47,16 +47,14 @@ ssize_t jg__socket_read(int fd, void *buf, size_t size)
     return n < 0 ? failure() : n;
 }
 
-static ssize_t transmit(int fd, const struct iovec *pieces, int count)
+#define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
+
+static ssize_t send_pieces(int fd, const struct iovec *pieces, int count)
 {
-    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
     struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces};
 
-    if (count == 1)
-        return send(fd, pieces->iov_base, pieces->iov_len, flags);
-
     message.msg_iovlen = (unsigned)count;
-    return sendmsg(fd, &message, flags);
+    return sendmsg(fd, &message, SEND_FLAGS);
 }
 
 ssize_t jg__socket_write(int fd, const struct iovec *pieces, int count)
@@ -69,7 +67,8 @@ ssize_t jg__socket_write(int fd, const struct iovec *pieces, int count)
     (void)setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof(on));
 #endif
     do
-        n = transmit(fd, pieces, count);
+        n = count == 1 ? send(fd, pieces->iov_base, pieces->iov_len, SEND_FLAGS)
+                       : send_pieces(fd, pieces, count);
     while (is_interrupted(n));
     return n < 0 ? failure() : n;
 }
