@@ -21,6 +21,7 @@ struct sink {
     size_t room;  /* bytes that it takes before -EAGAIN */
     size_t piece; /* bytes that it takes at a time; 0: no limit */
     int calls;    /* of write */
+    int readable; /* bytes, which come one by one */
     int error;    /* that writes return once there is no room; 0: none */
     unsigned waiting;
     int wait_error;
@@ -35,10 +36,14 @@ struct sink {
 
 static ssize_t sink_read(jg_stream *stream, void *buf, size_t size)
 {
-    (void)stream;
-    (void)buf;
-    (void)size;
-    return -EAGAIN;
+    struct sink *sink = jg_stream_data(stream);
+
+    test_check(size > 0);
+    if (sink->readable == 0)
+        return -EAGAIN;
+    sink->readable--;
+    *(char *)buf = 'r';
+    return 1;
 }
 
 static ssize_t sink_write(jg_stream *stream, const struct iovec *pieces, int count)
@@ -197,8 +202,10 @@ static void what_waits_to_go_out_keeps_the_loop_running(void **state)
     assert_int_equal(put(&sink, "dropped"), 0);
     jg_stream_abort(&sink.stream);
     assert_true(sink.cut);
+    memset(&sink.stream, 0xff, sizeof(sink.stream)); /* nobody looks at it any more */
     assert_int_equal(jg_loop_run(sink.world.loop), 0);
     assert_false(jg_loop_alive(sink.world.loop));
+    memset(&sink.stream, 0, sizeof(sink.stream));
     close_sink(&sink);
 }
 
@@ -266,6 +273,29 @@ static void writes_may_stop_at_any_byte(void **state)
         for (size_t piece = 0; piece < 8; piece++)
             send_by(room, piece);
     }
+}
+
+static void an_exact_transport_is_not_asked_again_before_it_is_ready(void **state)
+{
+    jg_transport exact = sink_transport;
+
+    (void)state;
+    exact.exact = true;
+    open_sink(&sink, 3, 0);
+    jg_stream_abort(&sink.stream);
+    sink.closes = 0;
+    assert_int_equal(jg_stream_open_with(&sink.stream, sink.world.loop, &exact, &sink, NULL), 0);
+    assert_int_equal(put(&sink, "abcde"), 0);
+    assert_int_equal(put(&sink, "f"), 0);
+    turn(&sink);
+    assert_int_equal(sink.calls, 1);
+    assert_int_equal(sink.waiting, JG_WRITE);
+    give_room(&sink, 2);
+    assert_int_equal(sink.calls, 2);
+    give_room(&sink, 100);
+    assert_int_equal(sink.calls, 3);
+    assert_got(&sink, "abcdef");
+    close_sink(&sink);
 }
 
 static void large_copies_are_sent_in_order(void **state)
@@ -517,6 +547,29 @@ static void aborting_completes_all_that_is_pending(void **state)
     close_sink(&sink);
 }
 
+static void a_long_read_gives_way_but_does_not_wait(void **state)
+{
+    char buf[100];
+    size_t count;
+
+    (void)state;
+    open_sink(&sink, 0, 0);
+    sink.readable = 90;
+    assert_int_equal(jg_stream_read_exactly_start(&sink.stream, buf, 40, &count, op_of(&sink, 0)),
+                     0);
+    assert_true(jg_op_pending(&sink.ops[0]));
+    assert_true(sink.readable > 50);
+    assert_true(jg_loop_alive(sink.world.loop));
+    assert_int_equal(jg_loop_run(sink.world.loop), 0);
+    assert_int_equal(jg_op_status(&sink.ops[0]), 0);
+    assert_int_equal(count, 40);
+    assert_int_equal(jg_stream_read_line_start(&sink.stream, buf, 41, op_of(&sink, 1)), 0);
+    assert_int_equal(jg_loop_run(sink.world.loop), 0);
+    assert_int_equal(jg_op_status(&sink.ops[1]), -EMSGSIZE);
+    assert_int_equal(sink.waiting, 0);
+    close_sink(&sink);
+}
+
 static void a_failed_transport_fails_both_ways(void **state)
 {
     char byte;
@@ -554,6 +607,7 @@ int main(void)
         cmocka_unit_test(what_waits_to_go_out_keeps_the_loop_running),
         cmocka_unit_test(writing_in_pieces_is_one_write),
         cmocka_unit_test(writes_may_stop_at_any_byte),
+        cmocka_unit_test(an_exact_transport_is_not_asked_again_before_it_is_ready),
         cmocka_unit_test(large_copies_are_sent_in_order),
         cmocka_unit_test(an_error_half_way_fails_the_rest_in_order_and_once),
         cmocka_unit_test(an_error_at_once_is_returned),
@@ -566,6 +620,7 @@ int main(void)
         cmocka_unit_test(shutting_waits_for_what_is_queued),
         cmocka_unit_test(closing_sends_what_waits_for_the_end_of_the_turn),
         cmocka_unit_test(aborting_completes_all_that_is_pending),
+        cmocka_unit_test(a_long_read_gives_way_but_does_not_wait),
         cmocka_unit_test(a_failed_transport_fails_both_ways),
         cmocka_unit_test(bad_options_are_refused),
     };

@@ -228,7 +228,6 @@ void jg__stream_idle(jg_stream *stream)
 /* Give up a close that waits. */
 static void cut_close(jg_stream *stream, int error)
 {
-    stream->flags &= (uint16_t)~JG__STREAM_SHUT;
     jg__stream_fail_writing(stream, error); /* which ends the close */
 }
 
@@ -303,7 +302,6 @@ void jg_stream_abort(jg_stream *stream)
         return;
     }
     jg__stream_end_read(stream, -ECONNABORTED);
-    stream->flags &= (uint16_t)~JG__STREAM_SHUT;
     jg__stream_drop(stream, -ECONNABORTED);
     release(stream, cut);
 }
