@@ -329,9 +329,9 @@ int jg_stream_writev(jg_stream *stream, const struct iovec *pieces, int count)
     size_t total = 0;
 
     for (int i = 0; i < count; i++) {
-        if (pieces[i].iov_len > JG__STREAM_MOST)
+        if (pieces[i].iov_len > JG__STREAM_MOST - total)
             return -EMSGSIZE;
-        total += pieces[i].iov_len; /* it cannot wrap: so many pieces do not fit into memory */
+        total += pieces[i].iov_len;
     }
     return write_pieces(stream, pieces, count, total);
 }

@@ -53,7 +53,7 @@ static ssize_t send_pieces(int fd, const struct iovec *pieces, int count)
 {
     struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces};
 
-    message.msg_iovlen = (unsigned)count;
+    message.msg_iovlen = (__typeof__(message.msg_iovlen))count; /* systems differ */
     return sendmsg(fd, &message, SEND_FLAGS);
 }
 
