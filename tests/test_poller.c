@@ -925,6 +925,32 @@ static void body_a_wake_does_not_hide_events(const jg__poller_ops *ops)
 }
 OVER_REAL(a_wake_does_not_hide_events)
 
+/* Edges */
+
+/* With edges each readiness is reported once, and again when more comes; without, as ever. */
+static void body_an_edge_is_reported_once(const jg__poller_ops *ops)
+{
+    struct desk desk;
+    int fds[2];
+
+    desk_open(&desk, ops);
+    test_pipe(fds);
+    assert_int_equal(add(&desk, fds[0], 1, JG_READ | JG__EDGE), 0);
+    assert_int_equal(look(&desk), 0);
+    for (int i = 0; i < 2; i++) {
+        put(fds[1]);
+        assert_only(&desk, fds[0], 1, JG_READ);
+        assert_int_equal(look(&desk), ops->has_edge ? 0 : 1);
+    }
+    assert_int_equal(modify(&desk, fds[0], 2, JG_READ), 0);
+    assert_only(&desk, fds[0], 2, JG_READ);
+    assert_only(&desk, fds[0], 2, JG_READ);
+    desk_close(&desk);
+    assert_int_equal(close(fds[0]), 0);
+    assert_int_equal(close(fds[1]), 0);
+}
+OVER_REAL(an_edge_is_reported_once)
+
 /* The descriptor to wait for from outside */
 
 static bool readable(int fd)
@@ -1225,6 +1251,7 @@ int main(void)
         cmocka_unit_test(another_thread_can_end_a_wait),
         cmocka_unit_test(a_wake_keeps_errno),
         cmocka_unit_test(a_wake_does_not_hide_events),
+        cmocka_unit_test(an_edge_is_reported_once),
         cmocka_unit_test(the_descriptor_is_readable_when_a_wait_would_return),
         cmocka_unit_test(reopening_forgets_every_registration),
         cmocka_unit_test(reopening_without_descriptors_changes_nothing),
