@@ -349,11 +349,10 @@ static ssize_t go_on_peeking(jg_stream *stream)
     return JG_PENDING;
 }
 
-static ssize_t go_on(jg_stream *stream)
+/* Apart from plain reads, which are the most frequent and need no stack. */
+__attribute__((noinline)) static ssize_t go_on_otherwise(jg_stream *stream)
 {
     switch (stream->reading) {
-    case READ:
-        return go_on_reading(stream);
     case EXACTLY:
         return go_on_exactly(stream);
     case PEEK:
@@ -361,6 +360,11 @@ static ssize_t go_on(jg_stream *stream)
     default:
         return go_on_until(stream);
     }
+}
+
+static ssize_t go_on(jg_stream *stream)
+{
+    return stream->reading == READ ? go_on_reading(stream) : go_on_otherwise(stream);
 }
 
 /* ---------------------------------------------------------------- reads */

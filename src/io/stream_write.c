@@ -282,6 +282,24 @@ static ssize_t try_now(jg_stream *stream, const struct iovec *pieces, int count,
     return n == -EAGAIN ? 0 : n;
 }
 
+/* Write pieces of which `sent` bytes went out, or did not for an error. */
+__attribute__((noinline)) static int write_rest(jg_stream *stream, const struct iovec *pieces,
+                                                int count, size_t total, ssize_t sent)
+{
+    int r = (int)sent;
+
+    if (sent >= 0) {
+        r = queue(stream, pieces, count, (size_t)sent, total - (size_t)sent);
+        if (r < 0 && sent == 0)
+            return r;
+        if (r == 0)
+            r = send_later(stream);
+    }
+    if (r < 0)
+        jg__stream_fail_writing(stream, r); /* with part of it sent there is no going on */
+    return r;
+}
+
 /* Write pieces that are `total` bytes together. */
 static int write_pieces(jg_stream *stream, const struct iovec *pieces, int count, size_t total)
 {
@@ -300,21 +318,7 @@ static int write_pieces(jg_stream *stream, const struct iovec *pieces, int count
         return 0;
 
     sent = try_now(stream, pieces, count, total);
-    if (sent == (ssize_t)total)
-        return 0;
-
-    if (sent >= 0) {
-        r = queue(stream, pieces, count, (size_t)sent, total - (size_t)sent);
-        if (r < 0 && sent == 0)
-            return r;
-        if (r == 0)
-            r = send_later(stream);
-    } else {
-        r = (int)sent;
-    }
-    if (r < 0)
-        jg__stream_fail_writing(stream, r); /* with part of it sent there is no going on */
-    return r;
+    return sent == (ssize_t)total ? 0 : write_rest(stream, pieces, count, total, sent);
 }
 
 int jg_stream_write(jg_stream *stream, const void *data, size_t size)
