@@ -69,12 +69,12 @@ typedef struct jg_allocator {
  * Errors are negative: -errno, or one of these few. They lie below every errno.
  */
 enum {
-    JG_EFORKED = -4096,    /* the loop was made by the parent of this process; see jg_loop_fork */
-    JG_EDEADLOCK = -4098,  /* tasks are left that nothing can wake */
-    JG_ELEAKED = -4097,    /* reported to the error hook: started when its loop was freed */
-    JG_EBROKEN = -4099,    /* the barrier was reset or aborted */
-    JG_ESHUTDOWN = -4100,  /* the queue was shut down */
-    JG_EINCOMPLETE = -4101 /* the end of file came before what was asked for */
+    JG_EFORKED = -4096,     /* the loop was made by the parent of this process; see jg_loop_fork */
+    JG_ELEAKED = -4097,     /* reported to the error hook: started when its loop was freed */
+    JG_EDEADLOCK = -4098,   /* tasks are left that nothing can wake */
+    JG_EBROKEN = -4099,     /* the barrier was reset or aborted */
+    JG_EINCOMPLETE = -4100, /* the end of file came before what was asked for */
+    JG_ESHUTDOWN = -4101    /* the queue was shut down */
 };
 
 /**
