@@ -8,6 +8,7 @@
 #include <juggle/base.h>
 #include <juggle/coro.h>
 #include <juggle/executor.h>
+#include <juggle/file.h>
 #include <juggle/loop.h>
 #include <juggle/op.h>
 #include <juggle/queue.h>
