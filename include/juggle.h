@@ -5,6 +5,7 @@
 #ifndef JUGGLE_H
 #define JUGGLE_H
 
+#include <juggle/address.h>
 #include <juggle/base.h>
 #include <juggle/coro.h>
 #include <juggle/executor.h>
