@@ -14,6 +14,7 @@
 #include <juggle/op.h>
 #include <juggle/queue.h>
 #include <juggle/stream.h>
+#include <juggle/resolve.h>
 #include <juggle/sync.h>
 #include <juggle/task.h>
 #include <juggle/tree.h>

@@ -24,6 +24,14 @@ const char *jg_strerror(int error)
         return "queue was shut down";
     case JG_EINCOMPLETE:
         return "end of file before what was asked for";
+    case JG_ENONAME:
+        return "no such name";
+    case JG_ENOADDRESS:
+        return "the name has no address";
+    case JG_ETRYAGAIN:
+        return "no name server could tell for now";
+    case JG_ENAMEFAIL:
+        return "the name servers refused to tell";
     default:
         return error < 0 ? strerror(-error) : "success";
     }

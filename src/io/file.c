@@ -30,7 +30,7 @@ static int run_open(void *arg)
 {
     const jg_file_request *request = arg;
 
-    return jg__file_open(request->path, request->flags, request->mode);
+    return jg__disk_open(request->path, request->flags, request->mode);
 }
 
 int jg_file_open_start(jg_file_request *request, const char *path, int flags, unsigned mode,
@@ -84,10 +84,10 @@ static int run_read(void *arg)
     int r;
 
     if (request->offset < 0)
-        return jg__file_read(request->fd, buffer, size, request->offset);
+        return jg__disk_read(request->fd, buffer, size, request->offset);
 
     do {
-        r = jg__file_read(request->fd, buffer + done, size - done, request->offset + done);
+        r = jg__disk_read(request->fd, buffer + done, size - done, request->offset + done);
         done += r > 0 ? r : 0;
     } while (r > 0 && done < size);
     return done > 0 ? done : r;
@@ -123,7 +123,7 @@ static int run_write(void *arg)
     do {
         const int64_t offset = request->offset < 0 ? request->offset : request->offset + done;
 
-        r = jg__file_write(request->fd, data + done, size - done, offset);
+        r = jg__disk_write(request->fd, data + done, size - done, offset);
         done += r > 0 ? r : 0;
     } while (r > 0 && done < size);
     return done > 0 ? done : r;
@@ -153,7 +153,7 @@ static int run_stat(void *arg)
 {
     const jg_file_request *request = arg;
 
-    return jg__file_stat(request->fd, request->path, request->info);
+    return jg__disk_stat(request->fd, request->path, request->info);
 }
 
 int jg_file_stat_start(jg_file_request *request, int fd, const char *path, jg_file_info *ret_info,
@@ -174,7 +174,7 @@ static int run_sync(void *arg)
 {
     const jg_file_request *request = arg;
 
-    return jg__file_sync(request->fd);
+    return jg__disk_sync(request->fd);
 }
 
 int jg_file_sync_start(jg_file_request *request, int fd, jg_op *op)
@@ -194,7 +194,7 @@ static int run_truncate(void *arg)
 {
     const jg_file_request *request = arg;
 
-    return jg__file_truncate(request->fd, request->offset);
+    return jg__disk_truncate(request->fd, request->offset);
 }
 
 int jg_file_truncate_start(jg_file_request *request, int fd, int64_t size, jg_op *op)
@@ -214,7 +214,7 @@ static int run_rename(void *arg)
 {
     const jg_file_request *request = arg;
 
-    return jg__file_rename(request->path, request->to);
+    return jg__disk_rename(request->path, request->to);
 }
 
 int jg_file_rename_start(jg_file_request *request, const char *from, const char *to, jg_op *op)
@@ -234,7 +234,7 @@ static int run_unlink(void *arg)
 {
     const jg_file_request *request = arg;
 
-    return jg__file_unlink(request->path);
+    return jg__disk_unlink(request->path);
 }
 
 int jg_file_unlink_start(jg_file_request *request, const char *path, jg_op *op)

@@ -20,7 +20,7 @@
 
 _Static_assert(sizeof(off_t) == sizeof(int64_t), "offsets have 64 bits");
 
-int jg__file_open(const char *path, int flags, unsigned mode)
+int jg__disk_open(const char *path, int flags, unsigned mode)
 {
     int fd;
 
@@ -30,7 +30,7 @@ int jg__file_open(const char *path, int flags, unsigned mode)
     return jg__fd_tidy(fd < 0 ? -errno : fd);
 }
 
-int jg__file_read(int fd, void *buffer, int size, int64_t offset)
+int jg__disk_read(int fd, void *buffer, int size, int64_t offset)
 {
     ssize_t n;
 
@@ -40,7 +40,7 @@ int jg__file_read(int fd, void *buffer, int size, int64_t offset)
     return n < 0 ? -errno : (int)n;
 }
 
-int jg__file_write(int fd, const void *data, int size, int64_t offset)
+int jg__disk_write(int fd, const void *data, int size, int64_t offset)
 {
     ssize_t n;
 
@@ -50,7 +50,7 @@ int jg__file_write(int fd, const void *data, int size, int64_t offset)
     return n < 0 ? -errno : (int)n;
 }
 
-int jg__file_stat(int fd, const char *path, jg_file_info *ret_info)
+int jg__disk_stat(int fd, const char *path, jg_file_info *ret_info)
 {
     struct stat s;
 
@@ -67,7 +67,7 @@ int jg__file_stat(int fd, const char *path, jg_file_info *ret_info)
     return 0;
 }
 
-int jg__file_sync(int fd)
+int jg__disk_sync(int fd)
 {
     int r;
 
@@ -82,7 +82,7 @@ int jg__file_sync(int fd)
     return r < 0 ? -errno : 0;
 }
 
-int jg__file_truncate(int fd, int64_t size)
+int jg__disk_truncate(int fd, int64_t size)
 {
     int r;
 
@@ -92,12 +92,12 @@ int jg__file_truncate(int fd, int64_t size)
     return r < 0 ? -errno : 0;
 }
 
-int jg__file_rename(const char *from, const char *to)
+int jg__disk_rename(const char *from, const char *to)
 {
     return rename(from, to) < 0 ? -errno : 0;
 }
 
-int jg__file_unlink(const char *path)
+int jg__disk_unlink(const char *path)
 {
     return unlink(path) < 0 ? -errno : 0;
 }

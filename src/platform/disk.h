@@ -8,17 +8,17 @@
 #include <juggle/file.h>
 
 /* Close-on-exec, and never 0, 1 or 2. */
-int jg__file_open(const char *path, int flags, unsigned mode);
+int jg__disk_open(const char *path, int flags, unsigned mode);
 
 /* One system call, at an offset or, with a negative one, at the descriptor's position. */
-int jg__file_read(int fd, void *buffer, int size, int64_t offset);
-int jg__file_write(int fd, const void *data, int size, int64_t offset);
+int jg__disk_read(int fd, void *buffer, int size, int64_t offset);
+int jg__disk_write(int fd, const void *data, int size, int64_t offset);
 
 /* Of a path, or of a descriptor if it is NULL. */
-int jg__file_stat(int fd, const char *path, jg_file_info *ret_info);
-int jg__file_sync(int fd);
-int jg__file_truncate(int fd, int64_t size);
-int jg__file_rename(const char *from, const char *to);
-int jg__file_unlink(const char *path);
+int jg__disk_stat(int fd, const char *path, jg_file_info *ret_info);
+int jg__disk_sync(int fd);
+int jg__disk_truncate(int fd, int64_t size);
+int jg__disk_rename(const char *from, const char *to);
+int jg__disk_unlink(const char *path);
 
 #endif
