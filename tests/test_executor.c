@@ -8,6 +8,7 @@
 
 #include <juggle/coro.h>
 #include <juggle/executor.h>
+#include <juggle/test_kit.h>
 
 #include <pthread.h>
 #include <sched.h>
@@ -97,6 +98,19 @@ static int look(void *arg)
     place->thread = pthread_self();
     place->written++;
     return 40 + place->written;
+}
+
+static int look_once(void *arg)
+{
+    int r = jg_executor_run(NULL, look, arg);
+
+    return r == 41 ? 0 : r;
+}
+
+static bool is_looked_at(void *arg, int status)
+{
+    (void)arg;
+    return status == 0 || status == -ECANCELED || status == -ENOMEM;
 }
 
 static int look_twice(void *arg)
@@ -523,6 +537,26 @@ static void each_allocation_may_fail(void **state)
     }
 }
 
+static int gather_jobs(void *arg)
+{
+    struct place places[3] = {{.written = 0}};
+    jg_job jobs[3];
+
+    (void)arg;
+    for (int i = 0; i < 3; i++)
+        jobs[i] = (jg_job){.fn = look_once, .arg = &places[i]};
+    return jg_gather(jobs, 3, JG_FAIL_FAST);
+}
+
+static void cancelled_or_out_of_memory_at_any_point_no_job_is_left(void **state)
+{
+    const jg_test_options options = {.check = is_looked_at};
+
+    (void)state;
+    assert_int_equal(jg_test_cancel_each(gather_jobs, NULL, &options), 0);
+    assert_int_equal(jg_test_fail_each(gather_jobs, NULL, &options), 0);
+}
+
 struct forked {
     jg_loop *loop;
     jg_executor *executor;
@@ -673,6 +707,7 @@ int main(void)
         cmocka_unit_test(an_executor_that_is_not_freed_is_reported),
         cmocka_unit_test(options_are_checked),
         cmocka_unit_test(each_allocation_may_fail),
+        cmocka_unit_test(cancelled_or_out_of_memory_at_any_point_no_job_is_left),
         cmocka_unit_test(in_a_forked_child_pending_jobs_fail_and_new_ones_run),
         cmocka_unit_test(under_any_timing_each_job_ends_once),
     };

@@ -7,6 +7,7 @@
 
 #include <juggle/coro.h>
 #include <juggle/file.h>
+#include <juggle/test_kit.h>
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -264,6 +265,34 @@ static void the_start_forms_complete_ops(void **state)
     test_loop_done(loop);
 }
 
+/* As a user would write it: what was opened is closed, whatever happens in between. */
+static int copy_and_look(void *arg)
+{
+    char buffer[4] = "";
+    int fd = jg_file_open(in("k"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+    int r;
+
+    (void)arg;
+    if (fd < 0)
+        return fd;
+
+    r = jg_file_write(fd, "abcd", 4, 0);
+    if (r == 4)
+        r = jg_file_read(fd, buffer, 4, 0);
+    if (r == 4)
+        r = jg_file_sync(fd);
+    (void)jg_file_close(fd);
+    return r;
+}
+
+static void cancelled_or_out_of_memory_at_any_point_no_descriptor_is_lost(void **state)
+{
+    (void)state;
+    assert_int_equal(jg_test_cancel_each(copy_and_look, NULL, NULL), 0);
+    assert_int_equal(jg_test_fail_each(copy_and_look, NULL, NULL), 0);
+    assert_int_equal(unlink(in("k")), 0);
+}
+
 static int write_beyond_limit(void *arg)
 {
     const struct rlimit limit = {10, 10};
@@ -344,6 +373,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_is_an_error),
         cmocka_unit_test(closing_closes_also_in_a_cancelled_scope),
         cmocka_unit_test(the_start_forms_complete_ops),
+        cmocka_unit_test(cancelled_or_out_of_memory_at_any_point_no_descriptor_is_lost),
         cmocka_unit_test(a_write_that_is_cut_short_tells_how_much_and_the_next_one_why),
         cmocka_unit_test(a_write_that_blocks_lets_the_reader_run),
     };

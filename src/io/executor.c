@@ -14,10 +14,8 @@
 #include <juggle/executor.h>
 
 #include "base/time.h"
+#include "coro/coro.h"
 #include "platform/worker.h"
-#include "task/task.h"
-
-#include <juggle/coro.h>
 
 #include <errno.h>
 
@@ -503,10 +501,6 @@ int jg_executor_run_start(jg_executor *executor, jg_executor_job *job, jg_execut
 int jg_executor_run(jg_executor *executor, jg_executor_fn fn, void *arg)
 {
     jg_executor_job job = {.fn = fn, .arg = arg};
-    jg_op op;
-    int r;
 
-    jg_op_self(&op);
-    r = start(executor, &job, true, &op);
-    return r < 0 ? r : jg_await(&op);
+    return jg__await_started(start(executor, &job, true, jg__coro_op()));
 }

@@ -8,15 +8,14 @@
  */
 #include <juggle/resolve.h>
 
+#include "coro/coro.h"
 #include "io/dns_query.h"
 #include "io/resolve_config.h"
 #include "platform/address.h"
 #include "platform/dial.h"
 #include "platform/entropy.h"
 #include "platform/names.h"
-#include "task/task.h"
 
-#include <juggle/coro.h>
 #include <juggle/executor.h>
 
 #include <errno.h>
@@ -468,10 +467,5 @@ int jg_resolve_start(const char *host, uint16_t port, const jg_resolve_options *
 int jg_resolve(const char *host, uint16_t port, const jg_resolve_options *options,
                jg_address *addresses, size_t room)
 {
-    jg_op op;
-    int r;
-
-    jg_op_self(&op);
-    r = jg_resolve_start(host, port, options, addresses, room, &op);
-    return r < 0 ? r : jg_await(&op);
+    return jg__await_started(jg_resolve_start(host, port, options, addresses, room, jg__coro_op()));
 }
