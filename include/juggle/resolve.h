@@ -7,9 +7,10 @@
  *
  *  - JG_RESOLVE_DNS: our own queries to the name servers of /etc/resolv.conf, with its search list
  *    and options. Thousands can be pending, without threads, and cancelling ends one at once.
- *  - JG_RESOLVE_SYSTEM: getaddrinfo in the loop's executor. It knows all that the machine knows,
- *    multicast DNS, directories and resolvers of VPNs among it, but takes a thread for each name.
- *    Cancelling abandons it: the thread goes on until the system gives up.
+ *  - JG_RESOLVE_SYSTEM: getaddrinfo in an executor, of the loop's and for names alone. It knows all
+ *    that the machine knows, multicast DNS, directories and resolvers of VPNs among it, but takes
+ *    one of 16 threads for each name. Cancelling abandons it: the thread goes on until the system
+ *    gives up.
  *
  * The default is our own queries where they have the same answer: where /etc/nsswitch.conf says
  * that hosts are looked up in files and DNS alone, and the name does not end in ".local"; else the
@@ -36,10 +37,11 @@ typedef enum jg_resolve_way {
 /* Zeroed memory is a valid set of options; so is NULL in its place. Nothing of it has to stay. */
 typedef struct jg_resolve_options {
     jg_resolve_way way;
-    jg_family family;          /* JG_IPV4 or JG_IPV6: of that alone; JG_FAMILY_NONE: both */
-    const char *config;        /* path in place of /etc/resolv.conf; or NULL */
-    const char *hosts;         /* path in place of /etc/hosts; or NULL */
-    const jg_address *servers; /* in place of the configured name servers, at most 4; or NULL */
+    jg_family family;   /* JG_IPV4 or JG_IPV6: of that alone; JG_FAMILY_NONE: both */
+    const char *config; /* path in place of /etc/resolv.conf; or NULL */
+    const char *hosts;  /* path in place of /etc/hosts; or NULL */
+    const jg_address
+        *servers; /* at most 4, to be asked in our own way in place of those in config */
     size_t server_count;
 } jg_resolve_options;
 

@@ -11,7 +11,7 @@
  * worker does not look at a job again once its own `job` is NULL, but to set the promise. `stuck`
  * says that the job was taken from it while it ran: nobody waits for that worker.
  */
-#include <juggle/executor.h>
+#include "io/executor.h"
 
 #include "base/time.h"
 #include "coro/coro.h"
@@ -57,7 +57,7 @@ struct executors {
     jg__part part;
     jg_loop *loop;
     jg_link list;
-    jg_executor *own; /* of the loop */
+    jg_executor *own[JG__EXECUTORS];
 };
 
 static jg_executor_job *job_of(jg_link *link)
@@ -317,7 +317,7 @@ static int close_all(jg__part *part)
     while (!jg__list_empty(&executors->list)) {
         jg_executor *executor = jg__container_of(executors->list.next, jg_executor, link);
 
-        if (executor != executors->own) {
+        if (executor != executors->own[0] && executor != executors->own[1]) {
             jg__loop_error(executors->loop, JG_ELEAKED, "an executor was not freed");
             leaked++;
         }
@@ -393,8 +393,7 @@ int jg_executor_new(jg_loop *loop, const jg_executor_options *options, jg_execut
     return 0;
 }
 
-/* The loop's own executor. */
-static int get_own(jg_loop *loop, jg_executor **ret_executor)
+int jg__executor_own(jg_loop *loop, enum jg__executor_use use, jg_executor **ret_executor)
 {
     struct executors *executors;
     int r;
@@ -402,10 +401,10 @@ static int get_own(jg_loop *loop, jg_executor **ret_executor)
     if (jg__loop_forked(loop))
         return JG_EFORKED;
     r = reserve_executors(loop, &executors);
-    if (r == 0 && !executors->own)
-        r = jg_executor_new(loop, NULL, &executors->own);
+    if (r == 0 && !executors->own[use])
+        r = jg_executor_new(loop, NULL, &executors->own[use]);
     if (r == 0)
-        *ret_executor = executors->own;
+        *ret_executor = executors->own[use];
     return r;
 }
 
@@ -472,7 +471,7 @@ static int start(jg_executor *executor, jg_executor_job *job, bool patient, jg_o
 
     jg__check_thread(op->loop);
     if (!executor)
-        r = get_own(op->loop, &executor);
+        r = jg__executor_own(op->loop, JG__EXECUTOR_COMMON, &executor);
     if (r == 0)
         r = prepare(executor, patient);
     if (r == 0)

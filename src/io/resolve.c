@@ -10,13 +10,12 @@
 
 #include "coro/coro.h"
 #include "io/dns_query.h"
+#include "io/executor.h"
 #include "io/resolve_config.h"
 #include "platform/address.h"
 #include "platform/dial.h"
 #include "platform/entropy.h"
 #include "platform/names.h"
-
-#include <juggle/executor.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -273,9 +272,14 @@ static void on_looked_up(void *arg)
 
 static int start_look_up(struct lookup *lookup)
 {
-    struct look_up *look_up = jg__alloc(&jg__malloc, sizeof(*look_up));
-    int r;
+    struct look_up *look_up;
+    jg_executor *executor;
+    int r = jg__executor_own(lookup->loop, JG__EXECUTOR_NAMES, &executor);
 
+    if (r < 0)
+        return r;
+
+    look_up = jg__alloc(&jg__malloc, sizeof(*look_up));
     if (!look_up)
         return -ENOMEM;
 
@@ -283,7 +287,7 @@ static int start_look_up(struct lookup *lookup)
     look_up->port = lookup->port;
     look_up->family = lookup->family;
     jg_op_init(&lookup->inner, lookup->loop, on_looked_up, lookup);
-    r = jg_executor_run_start(NULL, &look_up->job, run_look_up, look_up, free_look_up,
+    r = jg_executor_run_start(executor, &look_up->job, run_look_up, look_up, free_look_up,
                               &lookup->inner);
     if (r < 0)
         free_look_up(look_up);
