@@ -13,8 +13,8 @@
 #include <juggle/loop.h>
 #include <juggle/op.h>
 #include <juggle/queue.h>
-#include <juggle/stream.h>
 #include <juggle/resolve.h>
+#include <juggle/stream.h>
 #include <juggle/sync.h>
 #include <juggle/task.h>
 #include <juggle/tree.h>

@@ -74,18 +74,11 @@ enum {
     JG_EDEADLOCK = -4098,   /* tasks are left that nothing can wake */
     JG_EBROKEN = -4099,     /* the barrier was reset or aborted */
     JG_EINCOMPLETE = -4100, /* the end of file came before what was asked for */
-    JG_ESHUTDOWN = -4101    /* the queue was shut down */
-    JG_EFORKED = -4096,   /* the loop was made by the parent of this process; see jg_loop_fork */
-    JG_EDEADLOCK = -4098, /* tasks are left that nothing can wake */
-    JG_ELEAKED = -4097,   /* reported to the error hook: started when its loop was freed */
-    JG_EBROKEN = -4099,   /* the barrier was reset or aborted */
-    JG_ESHUTDOWN = -4100, /* the queue was shut down */
-
-    /* Of names, see resolve.h. */
-    JG_ENONAME = -4120,    /* there is no such name */
-    JG_ENOADDRESS = -4121, /* the name has no address of the wanted family */
-    JG_ETRYAGAIN = -4122,  /* no name server could tell: later one may */
-    JG_ENAMEFAIL = -4123,  /* the name servers refuse, or do not make sense */
+    JG_ESHUTDOWN = -4101,   /* the queue was shut down */
+    JG_ENONAME = -4103,     /* there is no such name */
+    JG_ENOADDRESS = -4104,  /* the name has no address of the wanted family */
+    JG_ETRYAGAIN = -4105,   /* no name server could tell: later one may */
+    JG_ENAMEFAIL = -4106    /* the name servers refuse, or do not make sense */
 };
 
 /**
