@@ -192,7 +192,8 @@ static void note_line(void *arg, const char *line)
     const char *waits = strstr(line, "waits for ");
 
     if (waits) {
-        strcat(text, waits + strlen("waits for "));
+        strncat(text, waits + strlen("waits for "),
+                (size_t)(strstr(waits, " for 0.000 s at ") - waits) - strlen("waits for "));
         strcat(text, ";");
     }
 }

@@ -257,8 +257,8 @@ static void a_run_that_does_not_end_is_told_with_the_tree_of_its_tasks(void **st
     (void)state;
     assert_int_equal(jg_test_cancel_each(hang_when_cancelled, NULL, &options), 1);
     assert_contains(text.text, "neither wakes nor can be cancelled:\n");
-    assert_contains(text.text, "scope shield of main\n");
-    assert_contains(text.text, "task main: waits for future\n");
+    assert_contains(text.text, "scope shield of main, shielded\n");
+    assert_contains(text.text, "task main: waits for future for ");
 }
 
 static int yield_for_ever(void *arg)

@@ -188,17 +188,20 @@ typedef struct jg_run_options {
     const jg_loop_options *loop;
     size_t stack_size; /* of the main coroutine; 0: 256 KiB */
     bool no_signals;   /* leave SIGINT and SIGTERM alone */
+    int dump_signal;   /* SIGQUIT, say: prints the tree of tasks to standard error; 0: none */
 } jg_run_options;
 
 /**
  * Make a loop, run fn(arg) on it as a coroutine in a root scope, wait for all that it spawned, and
  * free the loop. asyncio: run. The first SIGINT or SIGTERM cancels the root scope, the second ends
- * the program as that signal does. jg_loop_stop cancels the root scope, too.
+ * the program as that signal does. jg_loop_stop cancels the root scope, too. A deadlock is reported
+ * to the error hook with the tree of tasks, a line a call.
  *
  * options   or NULL.
  *
  * Returns   what fn returned, or the first error of a coroutine spawned in the root scope; an error
- *           of making the loop; JG_EDEADLOCK if tasks are left that nothing can wake.
+ *           of making the loop; JG_EDEADLOCK if tasks are left that nothing can wake;
+ *           -EINVAL for a dump_signal that cannot be caught.
  * Owns      nothing.
  * Thread    any that runs no loop.
  * Suspends  no: it blocks the thread.

@@ -38,8 +38,9 @@
 JG_BEGIN_DECLS
 
 /**
- * Told what no return value can tell: an object that leaked (JG_ELEAKED) or a kernel call that
- * failed where nobody waits. `what` is a sentence, valid during the call. The default is silence.
+ * Told what no return value can tell: an object that leaked (JG_ELEAKED), tasks that nothing
+ * can wake (JG_EDEADLOCK, in several calls) or a kernel call that failed where nobody waits. `what`
+ * is a line of text, valid during the call. The default is silence.
  */
 typedef void (*jg_error_fn)(void *arg, int error, const char *what);
 

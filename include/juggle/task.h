@@ -49,7 +49,9 @@ struct jg_task {
     void *arg;
     const char *name;
     int *ret_status;
-    void (*release)(jg_task *task); /* of coroutines */
+    const struct jg__task_kind *kind; /* of coroutines */
+    const void *where;                /* the place that waits, as far as it is known; see tree.h */
+    jg_time since;                    /* when it began to wait, if it does */
     unsigned budget;
 };
 

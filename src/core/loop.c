@@ -155,11 +155,7 @@ jg_time jg_loop_now(const jg_loop *loop)
 jg_time jg_loop_time(jg_loop *loop)
 {
     jg__check_thread(loop);
-    if (!loop->time_known) {
-        loop->time = jg_loop_now(loop);
-        loop->time_known = true;
-    }
-    return loop->time;
+    return jg__loop_time(loop);
 }
 
 /* Something other threads or signal handlers left for us. */
@@ -230,6 +226,7 @@ static int wait_for_events(jg_loop *loop, jg_time timeout)
 /* Step 3. Returns how many of the n events are left for step 4. */
 static int collect(jg_loop *loop, int n)
 {
+    loop->time_known = false;
     if (loop->has_edges && n > 0)
         n = jg__watchers_collect(loop, n);
     if (jg__inbox_full(loop))
@@ -238,9 +235,8 @@ static int collect(jg_loop *loop, int n)
         jg__signals_drain(loop);
     jg__list_splice(&loop->batch, &loop->ready);
 
-    loop->time_known = false;
     if (jg__wheel_next(&loop->wheel) != JG_FOREVER)
-        jg__wheel_advance(&loop->wheel, jg_loop_time(loop), &loop->due);
+        jg__wheel_advance(&loop->wheel, jg__loop_time(loop), &loop->due);
     return n;
 }
 

@@ -146,6 +146,16 @@ static inline void jg__loop_queue(jg_loop *loop, jg_call *call)
         jg__list_append(&loop->ready, &call->link);
 }
 
+/* jg_loop_time, for those who know that this is the loop's thread. */
+static inline jg_time jg__loop_time(jg_loop *loop)
+{
+    if (!loop->time_known) {
+        loop->time = jg__clock_now(&loop->clock);
+        loop->time_known = true;
+    }
+    return loop->time;
+}
+
 void jg__loop_error(jg_loop *loop, int error, const char *what);
 
 /* timer.c: run the timers of this turn. Returns whether there were any. */

@@ -8,19 +8,21 @@
 
 int jg_gather(jg_job *jobs, size_t count, jg_policy policy)
 {
+    jg_task *task = jg__self(__func__);
     jg_scope scope;
     int r = 0;
 
     for (size_t i = 0; i < count; i++)
         jobs[i].status = -ECANCELED;
 
+    jg__waits_here(task);
     jg_scope_enter(&scope, &(jg_scope_options){.name = "gather", .policy = policy});
     for (size_t i = 0; i < count && r == 0; i++) {
         const jg_spawn_options options = {.ret_status = &jobs[i].status};
 
         r = jg_spawn(&scope, jobs[i].fn, jobs[i].arg, &options);
     }
-    return jg_scope_leave(&scope, r);
+    return jg__scope_leave(task, &scope, r);
 }
 
 /* A job of jg_as_completed: when it has ended it waits to be taken. */
@@ -38,7 +40,7 @@ static int run_job(void *arg)
         each->taker = NULL;
     } else if (jg_op_start(jg_task_op(task), &provider, job) == 0) {
         jg__list_append(&each->ended, &task->op.call.link);
-        (void)jg_await(jg_task_op(task)); /* taken or not, the job has ended */
+        (void)jg__await(task, jg_task_op(task)); /* taken or not, the job has ended */
     }
     return 0;
 }
@@ -95,31 +97,42 @@ jg_job *jg_as_completed_next(jg_as_completed *each)
         return NULL;
 
     each->taker = op;
-    each->error = jg_await(op);
+    each->error = jg__await(op->task, op);
     return each->error < 0 ? NULL : each->taken;
 }
 
 int jg_as_completed_end(jg_as_completed *each)
 {
+    jg_task *task = jg__self(__func__);
+
+    jg__waits_here(task);
     jg_scope_cancel(&each->scope);
-    return jg_scope_leave(&each->scope, each->error);
+    return jg__scope_leave(task, &each->scope, each->error);
 }
 
 int jg_wait_for(jg_coro_fn fn, void *arg, jg_time timeout)
 {
+    jg_task *task = jg__self(__func__);
     jg_scope scope;
+    int r;
 
     jg_scope_enter(&scope,
                    &(jg_scope_options){.name = "wait_for", .timeout = timeout > 0 ? timeout : -1});
-    return jg_scope_leave(&scope, fn(arg));
+    r = fn(arg);
+    jg__waits_here(task);
+    return jg__scope_leave(task, &scope, r);
 }
 
 int jg_shield(jg_coro_fn fn, void *arg)
 {
+    jg_task *task = jg__self(__func__);
     jg_scope scope;
+    int r;
 
     jg_scope_enter(&scope, &(jg_scope_options){.name = "shield", .shield = true});
-    return jg_scope_leave(&scope, fn(arg));
+    r = fn(arg);
+    jg__waits_here(task);
+    return jg__scope_leave(task, &scope, r);
 }
 
 static bool is_satisfied(jg_op *const *ops, size_t count, jg_when when)
@@ -140,16 +153,17 @@ static bool is_satisfied(jg_op *const *ops, size_t count, jg_when when)
 int jg_wait(jg_op *const *ops, size_t count, jg_when when)
 {
     static const jg_provider provider = {"several ops", jg__op_cancel_listed};
-    jg_task *task = jg_task_current();
+    jg_task *task = jg__self(__func__);
     jg_op *any = jg_task_op(task);
     int r = 0;
 
+    jg__waits_here(task);
     while (r == 0 && !is_satisfied(ops, count, when)) {
         r = jg_op_start(any, &provider, NULL);
         if (r < 0)
             break;
         task->any = any;
-        r = jg_await(any);
+        r = jg__await(task, any);
         task->any = NULL;
     }
 

@@ -15,6 +15,9 @@
 
 #include <errno.h>
 
+/* More than the code of begin() takes up; what follows it in this file calls nobody that waits. */
+#define SIZE_OF_BEGIN 256
+
 struct jg__coros {
     jg__part part;
     jg_loop *loop;
@@ -113,7 +116,7 @@ static void *begin(void *arg)
     return jg__context_leave(&coro->context, &coro->coros->context);
 }
 
-static int step(jg_task *task, void *arg, int status)
+int jg__coro_step(jg_task *task, void *arg, int status)
 {
     struct coro *coro = coro_of(task);
 
@@ -131,6 +134,38 @@ static void release(jg_task *task)
     jg__context_done(&coro->context);
     jg__stack_give(&coro->coros->stacks, &coro->stack);
 }
+
+static uintptr_t function(const jg_task *task)
+{
+    return jg__address(coro_of((jg_task *)task)->fn);
+}
+
+/* Where it waits, or the function that it begins with. */
+static uintptr_t site(const jg_task *task)
+{
+    uintptr_t address = task->where ? jg__call_site(task->where) : 0;
+
+    /* Its function left by a tail call, `return jg_sleep(…)`, which returns to ours. */
+    if (address == 0 || address - jg__address(begin) < SIZE_OF_BEGIN)
+        return function(task);
+    return address;
+}
+
+static size_t stack_used(const jg_task *task, size_t *ret_size)
+{
+    const struct coro *coro = coro_of((jg_task *)task);
+
+    /* The power of two that it was carved as, of which this block has a little. */
+    *ret_size = (size_t)1 << (64 - __builtin_clzll(jg__stack_size(&coro->stack)));
+    return jg__stack_used(&coro->coros->stacks, &coro->stack);
+}
+
+static const struct jg__task_kind kind = {
+    .release = release,
+    .function = function,
+    .site = site,
+    .stack_used = stack_used,
+};
 
 int jg_spawn(jg_scope *scope, jg_coro_fn fn, void *arg, const jg_spawn_options *options)
 {
@@ -150,14 +185,14 @@ int jg_spawn(jg_scope *scope, jg_coro_fn fn, void *arg, const jg_spawn_options *
         return r;
 
     coro = (struct coro *)(void *)stack;
-    jg_task_init(&coro->task, options->name, step, NULL);
+    jg_task_init(&coro->task, options->name, jg__coro_step, NULL);
     r = jg_task_spawn(scope, &coro->task, options->ret_status);
     if (r < 0) {
         jg__stack_give(&coros_of(loop)->stacks, stack);
         return r;
     }
 
-    coro->task.release = release;
+    coro->task.kind = &kind;
     coro->coros = coros_of(loop);
     coro->fn = fn;
     coro->arg = arg;
@@ -168,21 +203,9 @@ int jg_spawn(jg_scope *scope, jg_coro_fn fn, void *arg, const jg_spawn_options *
     return 0;
 }
 
-/* The current task, which must be a coroutine. */
-static jg_task *self(void)
-{
-    jg__check(jg__current && jg__current->step == step, "not called from a coroutine");
-    return jg__current;
-}
-
-jg_op *jg__coro_op(void)
-{
-    return jg_task_op(self());
-}
-
 bool jg__coro_spend(void)
 {
-    jg_task *task = self();
+    jg_task *task = jg__self(__func__);
 
     if (task->budget == 0 || jg__scope_refuses(task->scope))
         return false;
@@ -193,7 +216,7 @@ bool jg__coro_spend(void)
 
 void jg_op_self(jg_op *op)
 {
-    jg_task *task = self();
+    jg_task *task = jg__self(__func__);
 
     jg__op_of_task(op, task, task->op.loop);
 }
@@ -211,7 +234,7 @@ static int park(jg_task *task, jg_op *op)
 
     task->awaiting = op;
     coro->parked = true;
-    next = jg__task_next(task->op.loop, step);
+    next = jg__task_next(task->op.loop, jg__coro_step);
     if (!next)
         jg__context_switch(&coro->context, &coro->coros->context);
     else if (!coro_of(next)->parked)
@@ -221,10 +244,8 @@ static int park(jg_task *task, jg_op *op)
     return op->status;
 }
 
-int jg_await(jg_op *op)
+int jg__await(jg_task *task, jg_op *op)
 {
-    jg_task *task = self();
-
     jg__check(op->task == task, "the op is not one of the current coroutine");
     if (jg_op_pending(op) && !(op->flags & JG__OP_SHIELDED) && jg__scope_refuses(task->scope))
         jg_op_cancel(op);
@@ -236,8 +257,18 @@ int jg_await(jg_op *op)
             return op->status;
         }
         jg__loop_queue(op->loop, &op->call);
+    } else {
+        jg__task_waits(task);
     }
     return park(task, op);
+}
+
+int jg_await(jg_op *op)
+{
+    jg_task *task = jg__self(__func__);
+
+    jg__waits_here(task);
+    return jg__await(task, op);
 }
 
 /* Let everything else that is ready run first. */
@@ -254,15 +285,16 @@ static int give_way(jg_task *task)
 
 int jg_sleep(jg_time delay)
 {
-    jg_task *task = self();
+    jg_task *task = jg__self(__func__);
     jg_sleeper sleeper;
     int r;
 
+    jg__waits_here(task);
     if (delay <= 0)
         return give_way(task);
 
     r = jg_sleep_start(&sleeper, delay, &task->op);
-    return r < 0 ? r : jg_await(&task->op);
+    return r < 0 ? r : jg__await(task, &task->op);
 }
 
 int jg_future_wait(jg_future *future)
@@ -274,14 +306,14 @@ int jg_future_wait(jg_future *future)
 
 void jg_scope_enter(jg_scope *scope, const jg_scope_options *options)
 {
-    jg_task *task = self();
+    jg_task *task = jg__self(__func__);
 
     jg_scope_open(scope, task->op.loop, task, options);
 }
 
 void jg__body_failed(int error)
 {
-    jg_task *task = self();
+    jg_task *task = jg__self(__func__);
     jg_scope *scope = task->scope;
     int *failed = scope == task->home ? &coro_of(task)->failed : &scope->status;
 
@@ -291,20 +323,27 @@ void jg__body_failed(int error)
         jg__scope_body_ended(scope, error);
 }
 
-int jg_scope_leave(jg_scope *scope, int status)
+int jg__scope_leave(jg_task *task, jg_scope *scope, int status)
 {
-    jg_op *op = jg__coro_op();
     int r;
 
     status = with_failure(status, scope->status);
     jg__scope_body_ended(scope, status);
     while (scope->running > 0) {
-        jg__scope_join(scope, op);
-        (void)jg_await(op); /* it completes when there is none, but one may have come */
+        jg__scope_join(scope, &task->op);
+        (void)jg__await(task, &task->op); /* when there is none, but one may have come since */
         scope->joiner = NULL;
     }
 
     r = jg__scope_result(scope, status);
     jg__scope_clean_up(scope);
     return r;
+}
+
+int jg_scope_leave(jg_scope *scope, int status)
+{
+    jg_task *task = jg__self(__func__);
+
+    jg__waits_here(task);
+    return jg__scope_leave(task, scope, status);
 }

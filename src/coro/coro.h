@@ -1,6 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the modules of this layer share: everything below, and the public header.
+ *
+ * The tree of tasks tells where in the user's code a coroutine waits. To that end each public
+ * function that suspends notes where it will return to, and waits by means that leave the note
+ * alone, as jg_await would not. For the coroutine form of a start function that is
+ *
+ *     int jg_event_wait(jg_event *event)
+ *     {
+ *         return jg__await_started(jg_event_wait_start(event, jg__coro_op()));
+ *     }
+ *
+ * where jg__coro_op takes the note, and so has to stand in the public function itself. Others say
+ * jg__waits_here(task), and again after they ran code of the user's, which left notes of its own;
+ * then they wait with jg__await or jg__scope_leave.
  */
 #ifndef JG_CORO_CORO_H
 #define JG_CORO_CORO_H
@@ -10,15 +23,43 @@
 
 #include <juggle/coro.h>
 
+/* The step of all coroutines: how to tell one from other tasks. */
+int jg__coro_step(jg_task *task, void *arg, int status);
+
+/* The current task, which must be a coroutine; `function` names who asks. */
+static inline jg_task *jg__self(const char *function)
+{
+    jg_task *task = jg__current;
+
+    if (__builtin_expect(!task || task->step != jg__coro_step, 0))
+        jg__misuse(function, "not called from a coroutine");
+    return task;
+}
+
+/* Note that a task waits where the function that says so was called. */
+#define jg__waits_here(task) ((void)((task)->where = __builtin_return_address(0)))
+
+static inline jg_op *jg__coro_op_at(const char *function, const void *where)
+{
+    jg_task *task = jg__self(function);
+
+    task->where = where;
+    return jg_task_op(task);
+}
+
+/* jg_await and jg_scope_leave, by the current task, inside a function that took note. */
+int jg__await(jg_task *task, jg_op *op);
+int jg__scope_leave(jg_task *task, jg_scope *scope, int status);
+
 /*
  * For the coroutine form of a start function: the op of the current coroutine, which must be one,
  * to start; and the wait for it, unless starting it failed with r.
  */
-jg_op *jg__coro_op(void);
+#define jg__coro_op() jg__coro_op_at(__func__, __builtin_return_address(0))
 
 static inline int jg__await_started(int r)
 {
-    return r < 0 ? r : jg_await(jg__coro_op());
+    return r < 0 ? r : jg__await(jg__current, jg_task_op(jg__current));
 }
 
 /*

@@ -5,6 +5,8 @@
  */
 #include "coro/run.h"
 
+#include <juggle/tree.h>
+
 #include <errno.h>
 
 static void on_ended(void *arg)
@@ -46,6 +48,22 @@ int jg__main_result(const jg__main *main)
     return r < 0 ? r : main->status;
 }
 
+static void report_line(void *arg, const char *line)
+{
+    jg__main *main = arg;
+
+    jg__loop_error(main->loop, JG_EDEADLOCK, line);
+}
+
+static void report_deadlock(jg__main *main)
+{
+    if (!main->loop->on_error)
+        return;
+
+    report_line(main, "tasks are left that nothing can wake:");
+    jg_scope_describe(&main->root, report_line, main);
+}
+
 /* Turn until the root scope was left. If nothing can wake what is in there, cancel it. */
 static int turn_until_ended(jg__main *main)
 {
@@ -61,6 +79,7 @@ static int turn_until_ended(jg__main *main)
         if (!jg_loop_alive(main->loop)) {
             jg__check(!deadlocked, "tasks are left that neither wake nor can be cancelled");
             deadlocked = true;
+            report_deadlock(main);
         }
         jg_scope_cancel(&main->root);
     }
@@ -94,6 +113,7 @@ int jg_run_until_complete(jg_loop *loop, jg_coro_fn fn, void *arg, const jg_spaw
 struct run {
     jg__main main;
     jg_signal signals[2];
+    jg_signal dump;
     bool interrupted;
 };
 
@@ -101,6 +121,14 @@ static void stop_signals(struct run *run)
 {
     for (int i = 0; i < 2; i++)
         jg_signal_stop(&run->signals[i]);
+}
+
+static void on_dump(void *arg, int signo)
+{
+    struct run *run = arg;
+
+    (void)signo;
+    jg_scope_describe(&run->main.root, NULL, NULL);
 }
 
 /* The first time, ask everything to end; the second time, end as if nobody had handled it. */
@@ -117,12 +145,15 @@ static void on_signal(void *arg, int signo)
     jg_scope_cancel(&run->main.root);
 }
 
-static int start_signals(struct run *run)
+static int start_signals(struct run *run, const jg_run_options *options)
 {
     const int signos[2] = {jg__signal_interrupt, jg__signal_terminate};
     int r = 0;
 
-    for (int i = 0; i < 2 && r == 0; i++) {
+    jg_handle_unref(&run->dump.handle);
+    if (options->dump_signal)
+        r = jg_signal_start(run->main.loop, &run->dump, options->dump_signal);
+    for (int i = 0; i < 2 && r == 0 && !options->no_signals; i++) {
         jg_handle_unref(&run->signals[i].handle);
         r = jg_signal_start(run->main.loop, &run->signals[i], signos[i]);
     }
@@ -145,8 +176,8 @@ int jg_run(jg_coro_fn fn, void *arg, const jg_run_options *options)
     jg__main_init(&run.main, loop);
     for (int i = 0; i < 2; i++)
         jg_signal_init(&run.signals[i], on_signal, &run);
-    if (!options->no_signals)
-        r = start_signals(&run);
+    jg_signal_init(&run.dump, on_dump, &run);
+    r = start_signals(&run, options);
     if (r == 0)
         r = jg__main_start(&run.main, fn, arg,
                            &(jg_spawn_options){.stack_size = options->stack_size});
@@ -154,6 +185,7 @@ int jg_run(jg_coro_fn fn, void *arg, const jg_run_options *options)
         r = turn_until_ended(&run.main);
 
     stop_signals(&run);
+    jg_signal_stop(&run.dump);
     (void)jg_loop_free(loop); /* leaks went to the error hook */
     return r;
 }

@@ -174,15 +174,15 @@ static void cancel_join(jg_op *op)
     (void)op; /* the tasks are asked, each by itself; the join ends when they have */
 }
 
+const jg_provider jg__scope_provider = {"tasks of a scope", cancel_join};
+
 void jg__scope_join(jg_scope *scope, jg_op *op)
 {
-    static const jg_provider provider = {"tasks of a scope", cancel_join};
-
     /* Without its task for a moment: this wait is not refused in a cancelled scope. */
     jg_task *task = op->task;
 
     op->task = NULL;
-    (void)jg_op_start(op, &provider, scope); /* only a task's can be refused */
+    (void)jg_op_start(op, &jg__scope_provider, scope); /* only a task's can be refused */
     op->task = task;
     op->flags |= JG__OP_SHIELDED;
     if (task)

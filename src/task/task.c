@@ -43,6 +43,8 @@ static void resume(void *arg)
     jg__current = outer;
     if (r != JG_PENDING)
         jg__task_end(task, r);
+    else if (!task->kind && task->awaiting && task->awaiting->flags & JG__OP_PENDING)
+        jg__task_waits(task);
     else
         jg__check(task->awaiting != NULL || jg__linked(&task->op.call.link),
                   "a step returned JG_PENDING with no op started");
@@ -63,6 +65,11 @@ jg_task *jg__task_next(jg_loop *loop, jg_step_fn step)
     jg__list_pop(&loop->batch);
     begin_step(task);
     return task;
+}
+
+uintptr_t jg__task_function(const jg_task *task)
+{
+    return task->kind ? task->kind->function(task) : jg__address(task->step);
 }
 
 void jg_task_init(jg_task *task, const char *name, jg_step_fn step, void *arg)
@@ -103,7 +110,7 @@ void jg__task_end(jg_task *task, int status)
     task->home = task->scope = NULL;
     if (task->ret_status)
         *task->ret_status = status;
-    if (task->release)
-        task->release(task);
+    if (task->kind)
+        task->kind->release(task);
     jg__scope_task_ended(home, status);
 }

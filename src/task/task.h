@@ -6,6 +6,7 @@
 #define JG_TASK_TASK_H
 
 #include "core/loop.h"
+#include "platform/symbol.h"
 
 #include <juggle/task.h>
 
@@ -94,6 +95,22 @@ jg_scope *jg__scope_next(jg_scope *root, jg_scope *scope, bool down);
 /* Wait for the tasks of a scope, whatever is cancelled. Not if none is running. */
 void jg__scope_join(jg_scope *scope, jg_op *op);
 
+/* What is special about tasks that are not mere steps. */
+struct jg__task_kind {
+    void (*release)(jg_task *task); /* it has ended */
+
+    /* For people: what runs in it, where it waits, and how much of its stack it ever used. */
+    uintptr_t (*function)(const jg_task *task);
+    uintptr_t (*site)(const jg_task *task);
+    size_t (*stack_used)(const jg_task *task, size_t *ret_size);
+};
+
+/* The address of the function that makes out a task. */
+uintptr_t jg__task_function(const jg_task *task);
+
+/* What a scope is awaited with when it is left: op->data is the scope. */
+extern const jg_provider jg__scope_provider;
+
 /* The task whose step runs on this thread. */
 extern JG__THREAD_LOCAL jg_task *jg__current;
 
@@ -103,6 +120,15 @@ extern JG__THREAD_LOCAL jg_task *jg__current;
  * caller runs it. Returns the task, or NULL.
  */
 jg_task *jg__task_next(jg_loop *loop, jg_step_fn step);
+
+/*
+ * A task begins to wait for something pending: since now. The clock is read once a turn at most, so
+ * that this costs a store where many wait. Coroutines say so themselves, since they may hand over.
+ */
+static inline void jg__task_waits(jg_task *task)
+{
+    task->since = jg__loop_time(task->op.loop);
+}
 
 /* A task has ended, in its last step: leave its scope. */
 void jg__task_end(jg_task *task, int status);

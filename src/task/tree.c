@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include <juggle/tree.h>
 
+#include "base/text.h"
 #include "base/time.h"
+#include "platform/descriptor.h"
 #include "task/task.h"
 
-#include <stdio.h>
+#define DEEPEST 40 /* levels that are indented; below, the lines stay in sight */
 
 struct description {
     jg_line_fn fn;
@@ -12,42 +14,103 @@ struct description {
     int depth;
 };
 
-static const char *name_or(const char *name, const char *otherwise)
+static void begin_line(const struct description *to, jg__text *text)
 {
-    return name ? name : otherwise;
+    jg__text_init(text);
+    jg__text_add(text, "%*s", (to->depth < DEEPEST ? to->depth : DEEPEST) * 2, "");
+}
+
+/* A name, or else the function that the task runs. */
+static void add_task_name(jg__text *text, const jg_task *task)
+{
+    if (task->name)
+        jg__text_add_name(text, task->name);
+    else
+        jg__text_add_symbol(text, jg__task_function(task));
+}
+
+static void add_wait(jg__text *text, const jg_op *op)
+{
+    const jg_scope *scope = op->data;
+
+    if (op->provider != &jg__scope_provider)
+        jg__text_add(text, "waits for %s", op->provider->name);
+    else if (scope->flags & JG__SCOPE_CLEANING)
+        jg__text_add(text, "waits for a deferred call");
+    else
+        jg__text_add(text, "waits for %u task%s", scope->running, scope->running == 1 ? "" : "s");
+    if (op->provider == &jg__scope_provider && scope->name) {
+        jg__text_add(text, " of scope ");
+        jg__text_add_name(text, scope->name);
+    }
 }
 
 static void describe_task(const struct description *to, const jg_task *task)
 {
     const jg_op *op = task->awaiting;
-    char line[160];
+    jg__text text;
 
-    if (task == jg__current)
-        snprintf(line, sizeof(line), "%*stask %s: runs", to->depth * 2, "",
-                 name_or(task->name, "?"));
-    else if (op && jg_op_pending(op))
-        snprintf(line, sizeof(line), "%*stask %s: waits for %s", to->depth * 2, "",
-                 name_or(task->name, "?"), op->provider->name);
-    else
-        snprintf(line, sizeof(line), "%*stask %s: is ready", to->depth * 2, "",
-                 name_or(task->name, "?"));
-    to->fn(to->arg, line);
+    begin_line(to, &text);
+    jg__text_add(&text, "task ");
+    add_task_name(&text, task);
+    jg__text_add(&text, ": ");
+    if (task == jg__current) {
+        jg__text_add(&text, "runs");
+    } else if (op && jg_op_pending(op)) {
+        add_wait(&text, op);
+        jg__text_add(&text, " for ");
+        jg__text_add_time(&text, jg_loop_now(task->op.loop) - task->since);
+    } else {
+        jg__text_add(&text, "is ready");
+    }
+    if (task != jg__current) {
+        jg__text_add(&text, " at ");
+        jg__text_add_symbol(&text, task->kind ? task->kind->site(task) : jg__address(task->step));
+    }
+    if (task->kind) {
+        size_t size, used = task->kind->stack_used(task, &size);
+
+        jg__text_add(&text, ", stack %zu of %zu KiB", (used + 1023) / 1024, (size + 1023) / 1024);
+    }
+    to->fn(to->arg, text.line);
+}
+
+static const char *state_of(const jg_scope *scope)
+{
+    if (scope->flags & JG__SCOPE_CLEANING)
+        return ", cleans up";
+    if (scope->flags & JG__SCOPE_EXPIRED)
+        return ", timed out";
+    if (scope->flags & JG__SCOPE_CANCELLED)
+        return ", cancelled";
+    return scope->flags & JG__SCOPE_STOPS ? ", cancelled from outside" : "";
 }
 
 static void describe_scope(const struct description *to, const jg_scope *scope)
 {
+    static const char *const policies[] = {"", ", keeps going", ", first wins"};
     jg_time left = JG_FOREVER;
-    char owner[64] = "", deadline[48] = "", line[200];
+    jg__text text;
 
-    if (scope->owner)
-        snprintf(owner, sizeof(owner), " of %s", name_or(scope->owner->name, "?"));
+    begin_line(to, &text);
+    jg__text_add(&text, "scope ");
+    jg__text_add_name(&text, scope->name);
+    if (scope->owner) {
+        jg__text_add(&text, " of ");
+        add_task_name(&text, scope->owner);
+    }
     if (jg_handle_started(&scope->timer.handle))
         left = jg__time_until(scope->timer.deadline, jg_loop_now(scope->loop));
-    if (left != JG_FOREVER)
-        snprintf(deadline, sizeof(deadline), ", %.3f s left", (double)left / (double)JG_SECOND);
-    snprintf(line, sizeof(line), "%*sscope %s%s%s%s", to->depth * 2, "", name_or(scope->name, "?"),
-             owner, deadline, jg_scope_cancelled(scope) ? ", cancelled" : "");
-    to->fn(to->arg, line);
+    if (left != JG_FOREVER) {
+        jg__text_add(&text, ", ");
+        jg__text_add_time(&text, left);
+        jg__text_add(&text, " left");
+    }
+    jg__text_add(&text, "%s", state_of(scope));
+    if ((scope->flags & (JG__SCOPE_SHIELD | JG__SCOPE_CLEANING)) == JG__SCOPE_SHIELD)
+        jg__text_add(&text, ", shielded");
+    jg__text_add(&text, "%s", policies[scope->policy]);
+    to->fn(to->arg, text.line);
 }
 
 static int depth_below(const jg_scope *root, const jg_scope *scope)
@@ -59,9 +122,16 @@ static int depth_below(const jg_scope *root, const jg_scope *scope)
     return depth;
 }
 
+static void print(void *arg, const char *line)
+{
+    (void)arg;
+    jg__print_error(line);
+    jg__print_error("\n");
+}
+
 void jg_scope_describe(jg_scope *scope, jg_line_fn fn, void *arg)
 {
-    struct description to = {.fn = fn, .arg = arg};
+    struct description to = {.fn = fn ? fn : print, .arg = arg};
 
     jg__check_thread(scope->loop);
     for (jg_scope *s = scope; s; s = jg__scope_next(scope, s, true)) {

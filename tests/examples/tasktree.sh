@@ -1,20 +1,49 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# tasktree.sh PROGRAM: who is in which scope, and waits for what.
+# tasktree.sh PROGRAM: who is in which scope, and waits for what, where and for how long; also when
+# a signal asks.
 set -eu
+scratch=$(mktemp -d)
+process=
+trap '[ -z "$process" ] || kill -KILL "$process" || :; rm -rf "$scratch"' EXIT
 
-out=$("$1")
-for line in \
-    'scope root' \
-    '  task main: waits for tasks of a scope' \
-    '  scope demonstration of main' \
-    '    task observer: runs' \
-    '    task worker: waits for tasks of a scope' \
-    '      task short nap: waits for sleep'; do
-    printf '%s\n' "$out" | grep -qFx -e "$line" || {
-        printf 'There is no line «%s» in:\n%s\n' "$line" "$out" >&2
-        exit 1
-    }
+# expect FILE PATTERN...: for each there is a line that is just that.
+expect() {
+    file=$1
+    shift
+    for line; do
+        grep -qEx -e "$line" "$file" || {
+            printf 'There is no line «%s» in:\n' "$line" >&2
+            cat "$file" >&2
+            exit 1
+        }
+    done
+}
+
+stack='stack [0-9]+ of [0-9]+ KiB'
+place="at [^ ]*, $stack"
+"$1" >"$scratch/output"
+expect "$scratch/output" 'scope root' "    task observer: runs, $stack"
+
+mkfifo "$scratch/pipe"
+"$1" 50 >"$scratch/pipe" 2>"$scratch/dump" &
+process=$!
+exec 3<"$scratch/pipe"
+read -r line <&3
+[ "$line" = '-- after 20 ms' ]
+kill -QUIT "$process"
+for i in 1 2 3 4 5 6 7 8 9 10; do
+    ! grep -q 'long nap' "$scratch/dump" || break
+    sleep 0.$i
 done
-printf '%s\n' "$out" | grep -q '^    scope work of worker, 0\.9[0-9]* s left$'
+expect "$scratch/dump" \
+    'scope root' \
+    "  task main: waits for [12] tasks? of scope demonstration for [0-9]+\.[0-9]+ s $place" \
+    '  scope demonstration of main' \
+    "    task worker: waits for [12] tasks? of scope work for [0-9]+\.[0-9]+ s $place" \
+    '    scope work of worker, 5[0-9]\.[0-9]+ s left' \
+    "      task long nap: waits for sleep for [0-9]+\.[0-9]+ s $place"
+kill -TERM "$process"
+wait "$process" || [ $? -eq 1 ] # it was cancelled, and says so
+process=
