@@ -75,10 +75,10 @@ enum {
     JG_EBROKEN = -4099,     /* the barrier was reset or aborted */
     JG_EINCOMPLETE = -4100, /* the end of file came before what was asked for */
     JG_ESHUTDOWN = -4101,   /* the queue was shut down */
+    JG_ESLOW = -4102,       /* reported to the error hook: a callback took long */
     JG_ENONAME = -4103,     /* there is no such name */
     JG_ENOADDRESS = -4104,  /* the name has no address of the wanted family */
-    JG_ETRYAGAIN = -4105,   /* no name server could tell: later one may */
-    JG_ENAMEFAIL = -4106    /* the name servers refuse, or do not make sense */
+    JG_ETRYAGAIN = -4105    /* no name server could tell: later one may */
 };
 
 /**

@@ -33,6 +33,10 @@ typedef struct jg_spawn_options {
  *
  * options   or NULL.
  *
+ * Below each stack lies a guard, so that an overflow ends the program and names the coroutine.
+ * Where a guard costs mappings, which are limited (before Linux 6.13, by vm.max_map_count: about
+ * 32,000 stacks), stacks beyond that come without; the error hook is told once, with -ENOMEM.
+ *
  * Returns   0; -ECANCELED if the scope is cancelled or has ended; -ENOMEM.
  * Owns      nothing; arg must outlive the coroutine, as leaving the scope guarantees.
  * Thread    loop.
@@ -223,6 +227,17 @@ JG_API int jg_run(jg_coro_fn fn, void *arg, const jg_run_options *options);
  */
 JG_API int jg_run_until_complete(jg_loop *loop, jg_coro_fn fn, void *arg,
                                  const jg_spawn_options *options);
+
+typedef struct jg_task_counters {
+    uint64_t spawned; /* tasks of all kinds */
+    uint64_t ended;
+    uint64_t unguarded;  /* times that a stack was made without a guard; see jg_spawn */
+    size_t stacks;       /* in use by coroutines */
+    size_t cached_bytes; /* of free stacks that keep their memory for coroutines to come */
+} jg_task_counters;
+
+/* The counters of the tasks on a loop, as jg_loop_counters of the loop itself. */
+JG_API jg_task_counters jg_loop_task_counters(const jg_loop *loop);
 
 JG_END_DECLS
 

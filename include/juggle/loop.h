@@ -30,6 +30,7 @@
 
 #include <juggle/base.h>
 #include <juggle/call.h>
+#include <juggle/counters.h>
 #include <juggle/signal.h>
 #include <juggle/timer.h>
 #include <juggle/wake.h>
@@ -38,9 +39,10 @@
 JG_BEGIN_DECLS
 
 /**
- * Told what no return value can tell: an object that leaked (JG_ELEAKED), tasks that nothing
- * can wake (JG_EDEADLOCK, in several calls) or a kernel call that failed where nobody waits. `what`
- * is a line of text, valid during the call. The default is silence.
+ * Told what no return value can tell: an object that leaked (JG_ELEAKED), a slow callback
+ * (JG_ESLOW), tasks that nothing can wake (JG_EDEADLOCK, in several calls) or a kernel call that
+ * failed where nobody waits. `what` is a line of text, valid during the call. The default is
+ * silence.
  */
 typedef void (*jg_error_fn)(void *arg, int error, const char *what);
 
@@ -55,8 +57,10 @@ typedef struct jg_loop_options {
     const jg_allocator *allocator; /* copied; NULL: malloc */
     jg_error_fn on_error;
     void *on_error_arg;
-    unsigned flags;      /* JG_LOOP_… */
-    unsigned max_events; /* taken from the kernel in a turn, up to 65536; 0: 256 */
+    unsigned flags;        /* JG_LOOP_… */
+    unsigned max_events;   /* taken from the kernel in a turn, up to 65536; 0: 256 */
+    jg_time slow_callback; /* ns from which on a callback is reported (JG_ESLOW) when it has
+                              returned; 0: never. asyncio: slow_callback_duration */
 } jg_loop_options;
 
 /**

@@ -32,6 +32,8 @@ const char *jg_strerror(int error)
         return "no name server could tell for now";
     case JG_ENAMEFAIL:
         return "the name servers refused to tell";
+    case JG_ESLOW:
+        return "a callback took long";
     default:
         return error < 0 ? strerror(-error) : "success";
     }

@@ -70,6 +70,11 @@ static void on_descriptor(void *arg, int events)
         run(child);
 }
 
+bool jg__child_watches(const jg_watcher *watcher)
+{
+    return watcher->fn == on_descriptor;
+}
+
 void jg_child_init(jg_child *child, jg_child_fn fn, void *arg)
 {
     *child = (jg_child){.fn = fn, .arg = arg};

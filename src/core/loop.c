@@ -32,7 +32,8 @@ static int validate(const jg_loop_options *options)
 {
     const unsigned known = JG_LOOP_VIRTUAL_TIME | JG_LOOP_REAP_ON_SIGCHLD;
 
-    if (options->flags & ~known || options->max_events > HIGHEST_MAX_EVENTS)
+    if (options->flags & ~known || options->max_events > HIGHEST_MAX_EVENTS ||
+        options->slow_callback < 0)
         return -EINVAL;
     return jg__poller_find(options->backend) ? 0 : -ENOTSUP;
 }
@@ -92,6 +93,7 @@ int jg_loop_new(const jg_loop_options *options, jg_loop **ret_loop)
         .on_error = options->on_error,
         .on_error_arg = options->on_error_arg,
         .flags = options->flags,
+        .slow_callback = options->slow_callback,
         .allocator = allocator,
         .clock.is_virtual = ops->moves_clock || options->flags & JG_LOOP_VIRTUAL_TIME,
     };
@@ -202,6 +204,7 @@ static jg_time prepare(jg_loop *loop, jg_time limit)
     if (next == 0)
         return 0;
 
+    loop->counters.sleeps++;
     jg__store(&loop->sleeping, 1);
     return was_poked(loop) ? 0 : next;
 }
@@ -245,6 +248,8 @@ static bool run(jg_loop *loop, int events)
 {
     bool called = !jg__list_empty(&loop->batch);
 
+    if (loop->slow_callback > 0)
+        jg__lap_turn(loop);
     while (!jg__list_empty(&loop->batch)) {
         jg_call *call = jg__container_of(jg__list_pop(&loop->batch), jg_call, link);
 
@@ -263,6 +268,7 @@ static int turn(jg_loop *loop, jg_time limit)
     if (jg__loop_forked(loop))
         return JG_EFORKED;
 
+    loop->counters.turns++;
     n = wait_for_events(loop, prepare(loop, limit));
     if (n < 0)
         return n;
@@ -280,6 +286,8 @@ static int enter(jg_loop *loop)
         return -EBUSY;
 
     loop->running = true;
+    if (loop->slow_callback > 0)
+        loop->lap = jg_loop_now(loop);
     return 0;
 }
 

@@ -14,6 +14,7 @@
 #include "base/atomic.h"
 #include "base/check.h"
 #include "base/list.h"
+#include "base/text.h"
 #include "core/wheel.h"
 #include "platform/poller.h"
 #include "platform/signals.h"
@@ -45,6 +46,14 @@ typedef struct jg__part {
 } jg__part;
 
 enum { JG__PART_COROS, JG__PART_EXECUTORS, JG__PART_STREAMS, JG__PARTS };
+
+/* What is being called, while slow callbacks are looked for. */
+typedef struct jg__lap {
+    const char *kind;
+    uintptr_t function;
+    int number;    /* descriptor, signal or process; -1 where there is none */
+    char name[72]; /* of a task; else empty */
+} jg__lap;
 
 struct jg_loop {
     jg_link ready;    /* calls for the next turn */
@@ -95,6 +104,14 @@ struct jg_loop {
     /* Of the test kit: a task in a tested scope spawns, starts something or begins to wait. */
     jg_call_fn on_point;
     void *on_point_arg;
+
+    /* For those who watch. */
+    jg_counters counters;
+    uint64_t tasks_spawned, tasks_ended; /* of the layer above */
+    jg_time slow_callback;               /* 0: nobody looks */
+    jg_time lap;                         /* when the callback that runs began, or the last ended */
+    jg_time turn_began;
+    void (*note_call)(const jg_call *call, jg__lap *lap); /* of the layer above, or NULL */
 
     jg_error_fn on_error;
     void *on_error_arg;
@@ -157,6 +174,15 @@ static inline jg_time jg__loop_time(jg_loop *loop)
 }
 
 void jg__loop_error(jg_loop *loop, int error, const char *what);
+
+/*
+ * slow.c: only if slow callbacks are looked for. Begin step 4 and run the calls of the batch; run
+ * a timer; note what an event is going to call, and then that it has returned.
+ */
+void jg__lap_turn(jg_loop *loop);
+void jg__lap_timer(jg_loop *loop, jg_call_fn fn, void *arg);
+void jg__lap_begin_event(const jg_loop *loop, int fd, int events, jg__lap *lap);
+void jg__lap_end(jg_loop *loop, const jg__lap *lap);
 
 /* timer.c: run the timers of this turn. Returns whether there were any. */
 bool jg__timers_run(jg_loop *loop);
@@ -240,6 +266,9 @@ bool jg__child_owns(const jg_call *call);
 
 /* test.c: put what is ready in this turn, with the first n of loop->events, in a random order. */
 void jg__loop_shuffle(jg_loop *loop, int n);
+
+/* Whether a watcher is the inner part of a child. */
+bool jg__child_watches(const jg_watcher *watcher);
 
 /* walk.c: stop everything that is started, reporting it. Returns how much it was. */
 int jg__loop_stop_all(jg_loop *loop);

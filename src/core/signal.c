@@ -93,8 +93,10 @@ void jg__signals_drain(jg_loop *loop)
         jg_signal *signal = signal_of(link);
         int signo = signal->handle.number;
 
-        if (pending[jg__signal_word(signo)] & jg__signal_bit(signo))
+        if (pending[jg__signal_word(signo)] & jg__signal_bit(signo)) {
             jg__loop_queue(loop, &signal->call);
+            loop->counters.signals++;
+        }
     }
 }
 

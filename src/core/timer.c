@@ -88,7 +88,11 @@ bool jg__timers_run(jg_loop *loop)
                 jg__handle_stop(&timer->handle);
             }
             called = true;
-            timer->fn(timer->arg);
+            loop->counters.timers++;
+            if (__builtin_expect(loop->slow_callback > 0, 0))
+                jg__lap_timer(loop, timer->fn, timer->arg);
+            else
+                timer->fn(timer->arg);
         }
     } while (jg__wheel_take(&loop->wheel, &loop->due));
     return called;

@@ -79,6 +79,7 @@ void jg__inbox_drain(jg_loop *loop)
         last->next = &call->link;
         newer = &call->link;
         call = older ? jg__container_of(older, jg_call, link) : NULL;
+        loop->counters.wakes++;
     }
 }
 

@@ -538,7 +538,62 @@ int jg__watchers_collect(jg_loop *loop, int n)
         else
             (void)dispatch_event(loop, event);
     }
+    loop->counters.events += (unsigned)(n - kept);
     return kept;
+}
+
+static bool dispatch_events(jg_loop *loop, int begin, int end)
+{
+    bool called = false;
+
+    loop->counters.events += (unsigned)(end - begin);
+    for (int i = begin; i < end; i++)
+        called |= dispatch_event(loop, &loop->events[i]);
+    return called;
+}
+
+static bool dispatch_always(jg_loop *loop)
+{
+    return dispatch(loop, loop->always[loop->always_next++], JG_READ | JG_WRITE);
+}
+
+/* The same for those who look for slow callbacks; out of the way of those who do not. */
+__attribute__((noinline, cold)) static bool dispatch_laps(jg_loop *loop, int n)
+{
+    bool called = false;
+    jg__lap lap;
+
+    for (int i = 0; i < n; i++) {
+        jg__lap_begin_event(loop, loop->events[i].fd, loop->events[i].events, &lap);
+        if (!dispatch_events(loop, i, i + 1))
+            continue;
+        called = true;
+        jg__lap_end(loop, &lap);
+    }
+    while (loop->always_next < loop->always_count) {
+        jg__lap_begin_event(loop, loop->always[loop->always_next], JG_READ | JG_WRITE, &lap);
+        if (!dispatch_always(loop))
+            continue;
+        called = true;
+        jg__lap_end(loop, &lap);
+    }
+    return called;
+}
+
+/* Tell the watchers of a descriptor that failed without an event. */
+static bool tell_between_events(jg_loop *loop, int fd)
+{
+    jg__lap lap;
+    bool called;
+
+    if (loop->slow_callback == 0)
+        return tell_failed(loop, fd);
+
+    jg__lap_begin_event(loop, fd, -EBADF, &lap);
+    called = tell_failed(loop, fd);
+    if (called)
+        jg__lap_end(loop, &lap);
+    return called;
 }
 
 bool jg__watchers_dispatch(jg_loop *loop, int n)
@@ -550,14 +605,16 @@ bool jg__watchers_dispatch(jg_loop *loop, int n)
         int fd = loop->changed[i];
 
         if (loop->descriptors[fd].flags & FAILING)
-            called |= tell_failed(loop, fd);
+            called |= tell_between_events(loop, fd);
     }
 
-    for (int i = 0; i < n; i++)
-        called |= dispatch_event(loop, &loop->events[i]);
+    loop->always_next = 0;
+    if (loop->slow_callback > 0)
+        return dispatch_laps(loop, n) || called;
 
-    for (loop->always_next = 0; loop->always_next < loop->always_count;)
-        called |= dispatch(loop, loop->always[loop->always_next++], JG_READ | JG_WRITE);
+    called |= dispatch_events(loop, 0, n);
+    while (loop->always_next < loop->always_count)
+        called |= dispatch_always(loop);
     return called;
 }
 

@@ -24,6 +24,7 @@ struct jg__coros {
     jg__context context; /* of the loop, while a coroutine runs */
     jg__stacks stacks;
     jg__overflow overflow;
+    bool warned; /* that a stack has no guard */
 };
 
 struct coro {
@@ -53,7 +54,7 @@ static void report_overflow(void *arg, jg__stack *stack)
     jg__print_error("\n");
 }
 
-static struct jg__coros *coros_of(jg_loop *loop)
+static struct jg__coros *coros_of(const jg_loop *loop)
 {
     return (struct jg__coros *)loop->parts[JG__PART_COROS];
 }
@@ -87,6 +88,7 @@ static int reserve_coros(jg_loop *loop)
         return -ENOMEM;
 
     coros->loop = loop;
+    coros->warned = false;
     jg__stacks_init(&coros->stacks, &loop->allocator, sizeof(struct coro));
     r = jg__overflow_watch(&coros->overflow, &coros->stacks, report_overflow, NULL);
     if (r < 0) {
@@ -133,6 +135,18 @@ static void release(jg_task *task)
 
     jg__context_done(&coro->context);
     jg__stack_give(&coro->coros->stacks, &coro->stack);
+}
+
+static void warn_unguarded(struct jg__coros *coros)
+{
+    if (coros->warned)
+        return;
+
+    coros->warned = true;
+    jg__loop_error(
+        coros->loop, -ENOMEM,
+        "a stack has no guard, as will others: its overflow will not be noticed, because "
+        "the process may have no more mappings (vm.max_map_count on Linux)");
 }
 
 static uintptr_t function(const jg_task *task)
@@ -200,6 +214,8 @@ int jg_spawn(jg_scope *scope, jg_coro_fn fn, void *arg, const jg_spawn_options *
     coro->failed = 0;
     coro->parked = false;
     jg__context_make(&coro->context, stack->low, jg__stack_size(stack), begin, coro);
+    if (__builtin_expect(!stack->guarded, 0))
+        warn_unguarded(coro->coros);
     return 0;
 }
 
@@ -346,4 +362,17 @@ int jg_scope_leave(jg_scope *scope, int status)
 
     jg__waits_here(task);
     return jg__scope_leave(task, scope, status);
+}
+
+jg_task_counters jg_loop_task_counters(const jg_loop *loop)
+{
+    const struct jg__coros *coros = coros_of(loop);
+    jg_task_counters counters = {.spawned = loop->tasks_spawned, .ended = loop->tasks_ended};
+
+    if (coros) {
+        counters.unguarded = coros->stacks.unguarded;
+        counters.stacks = coros->stacks.taken;
+        counters.cached_bytes = coros->stacks.cached;
+    }
+    return counters;
 }

@@ -85,6 +85,7 @@ void jg_scope_open(jg_scope *scope, jg_loop *loop, jg_task *owner, const jg_scop
             scope->parent->flags & (JG__SCOPE_TESTED | (options->shield ? 0 : JG__SCOPE_STOPS));
     } else {
         jg__list_append(&loop->roots, &scope->link);
+        loop->note_call = jg__task_note;
     }
     if (options->timeout < 0)
         expire(scope);

@@ -5,6 +5,7 @@
 #include "task/task.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define BUDGET 64 /* awaits of what is ready, before a coroutine gives way */
 
@@ -57,6 +58,8 @@ jg_task *jg__task_next(jg_loop *loop, jg_step_fn step)
 
     if (jg__list_empty(&loop->batch) || call->fn != resume)
         return NULL;
+    if (__builtin_expect(loop->slow_callback > 0, 0))
+        return NULL; /* each step is timed for itself */
 
     task = ((jg_op *)call->arg)->task;
     if (task->step != step || task->awaiting != call->arg)
@@ -70,6 +73,20 @@ jg_task *jg__task_next(jg_loop *loop, jg_step_fn step)
 uintptr_t jg__task_function(const jg_task *task)
 {
     return task->kind ? task->kind->function(task) : jg__address(task->step);
+}
+
+void jg__task_note(const jg_call *call, jg__lap *lap)
+{
+    const jg_task *task;
+
+    if (call->fn != resume)
+        return;
+
+    task = ((const jg_op *)call->arg)->task;
+    lap->kind = "task";
+    lap->function = jg__task_function(task);
+    if (task->name)
+        strncpy(lap->name, task->name, sizeof(lap->name) - 1);
 }
 
 void jg_task_init(jg_task *task, const char *name, jg_step_fn step, void *arg)
@@ -95,6 +112,7 @@ int jg_task_spawn(jg_scope *scope, jg_task *task, int *ret_status)
     task->awaiting = &task->op; /* which completes with 0, as it were */
     jg__list_append(&scope->tasks, &task->link);
     scope->running++;
+    scope->loop->tasks_spawned++;
     jg__loop_queue(scope->loop, &task->op.call);
     return 0;
 }
@@ -108,6 +126,7 @@ void jg__task_end(jg_task *task, int status)
     jg__unlink(&task->link);
     jg__unlink(&task->op.call.link);
     task->home = task->scope = NULL;
+    home->loop->tasks_ended++;
     if (task->ret_status)
         *task->ret_status = status;
     if (task->kind)

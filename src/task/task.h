@@ -108,6 +108,9 @@ struct jg__task_kind {
 /* The address of the function that makes out a task. */
 uintptr_t jg__task_function(const jg_task *task);
 
+/* Whose step a call is, if it is one: for reports of slow ones. */
+void jg__task_note(const jg_call *call, jg__lap *lap);
+
 /* What a scope is awaited with when it is left: op->data is the scope. */
 extern const jg_provider jg__scope_provider;
 
