@@ -84,7 +84,7 @@ static int nap(void *arg)
 }
 
 /* Leaves something to wait for in the scope that it was called in. */
-static int leave_a_nap(void *arg)
+__attribute__((noinline)) static int leave_a_nap(void *arg)
 {
     (void)jg_sleep(JG_MILLISECOND); /* which notes another place */
     return jg_spawn(jg_task_current()->scope, nap, arg, NULL);
@@ -608,6 +608,35 @@ static void text_that_does_not_fit_is_cut_off(void **state)
     assert_int_equal(strlen(text.line), sizeof(text.line) - 1);
 }
 
+/* ------------------------------------------------------------------------------ addresses */
+
+static void an_address_is_a_function_or_a_place_in_a_module_or_a_number(void **state)
+{
+    jg__text text;
+
+    (void)state;
+    jg__text_init(&text);
+    jg__text_add_symbol(&text, 1);
+    assert_string_equal(text.line, "0x1");
+
+    jg__text_init(&text);
+    jg__text_add_symbol(&text, jg__address(nap) + 1);
+    assert_true(strncmp(text.line, "test_tree+0x", 12) == 0 || strncmp(text.line, "0x", 2) == 0);
+
+    /* Of the dynamic C library, if it is that. */
+    jg__text_init(&text);
+    jg__text_add_symbol(&text, jg__address(abort) + 1);
+    assert_true(strcmp(text.line, "abort+0x1") == 0 || strncmp(text.line, "0x", 2) == 0);
+}
+
+static void a_call_lies_before_the_place_it_returns_to(void **state)
+{
+    static const char code[8];
+
+    (void)state;
+    assert_true(jg__call_site(code + 4) == jg__address(code + 3));
+}
+
 /* --------------------------------------------------------------------- on request, at the end */
 
 static void describing_does_not_allocate(void **state)
@@ -723,6 +752,8 @@ int main(void)
         cmocka_unit_test(names_are_shown_without_control_characters),
         cmocka_unit_test(names_of_tasks_and_scopes_cannot_forge_lines),
         cmocka_unit_test(text_that_does_not_fit_is_cut_off),
+        cmocka_unit_test(an_address_is_a_function_or_a_place_in_a_module_or_a_number),
+        cmocka_unit_test(a_call_lies_before_the_place_it_returns_to),
         cmocka_unit_test(describing_does_not_allocate),
         cmocka_unit_test(a_signal_dumps_the_tree_to_standard_error),
         cmocka_unit_test(a_signal_that_cannot_be_caught_is_refused),
