@@ -78,7 +78,8 @@ enum {
     JG_ESLOW = -4102,       /* reported to the error hook: a callback took long */
     JG_ENONAME = -4103,     /* there is no such name */
     JG_ENOADDRESS = -4104,  /* the name has no address of the wanted family */
-    JG_ETRYAGAIN = -4105    /* no name server could tell: later one may */
+    JG_ETRYAGAIN = -4105,   /* no name server could tell: later one may */
+    JG_ENAMEFAIL = -4106    /* the name servers refuse, or do not make sense */
 };
 
 /**

@@ -487,7 +487,9 @@ static bool dispatch(jg_loop *loop, int fd, int events)
     return called;
 }
 
-static bool dispatch_event(jg_loop *loop, const jg__event *event)
+/* A call of it, among hundreds a turn, would be felt. */
+__attribute__((always_inline)) static inline bool dispatch_event(jg_loop *loop,
+                                                                 const jg__event *event)
 {
     jg__descriptor *descriptor = &loop->descriptors[event->fd];
 
@@ -542,16 +544,6 @@ int jg__watchers_collect(jg_loop *loop, int n)
     return kept;
 }
 
-static bool dispatch_events(jg_loop *loop, int begin, int end)
-{
-    bool called = false;
-
-    loop->counters.events += (unsigned)(end - begin);
-    for (int i = begin; i < end; i++)
-        called |= dispatch_event(loop, &loop->events[i]);
-    return called;
-}
-
 static bool dispatch_always(jg_loop *loop)
 {
     return dispatch(loop, loop->always[loop->always_next++], JG_READ | JG_WRITE);
@@ -565,7 +557,7 @@ __attribute__((noinline, cold)) static bool dispatch_laps(jg_loop *loop, int n)
 
     for (int i = 0; i < n; i++) {
         jg__lap_begin_event(loop, loop->events[i].fd, loop->events[i].events, &lap);
-        if (!dispatch_events(loop, i, i + 1))
+        if (!dispatch_event(loop, &loop->events[i]))
             continue;
         called = true;
         jg__lap_end(loop, &lap);
@@ -581,7 +573,7 @@ __attribute__((noinline, cold)) static bool dispatch_laps(jg_loop *loop, int n)
 }
 
 /* Tell the watchers of a descriptor that failed without an event. */
-static bool tell_between_events(jg_loop *loop, int fd)
+__attribute__((noinline, cold)) static bool tell_between_events(jg_loop *loop, int fd)
 {
     jg__lap lap;
     bool called;
@@ -608,11 +600,13 @@ bool jg__watchers_dispatch(jg_loop *loop, int n)
             called |= tell_between_events(loop, fd);
     }
 
+    loop->counters.events += (unsigned)n;
     loop->always_next = 0;
     if (loop->slow_callback > 0)
         return dispatch_laps(loop, n) || called;
 
-    called |= dispatch_events(loop, 0, n);
+    for (int i = 0; i < n; i++)
+        called |= dispatch_event(loop, &loop->events[i]);
     while (loop->always_next < loop->always_count)
         called |= dispatch_always(loop);
     return called;
