@@ -78,20 +78,20 @@ static void dawdle_number(void *arg, int number)
 static void assert_report(const struct reports *reports, const char *kind, uintptr_t function,
                           int number, const char *took)
 {
-    jg__text text;
+    jg__line line;
 
-    jg__text_init(&text);
-    jg__text_add(&text, "%s", kind);
+    jg__line_init(&line);
+    jg__line_add(&line, "%s", kind);
     if (function) {
-        jg__text_add(&text, " ");
-        jg__text_add_symbol(&text, function);
+        jg__line_add(&line, " ");
+        jg__line_add_symbol(&line, function);
     }
     if (number >= 0)
-        jg__text_add(&text, " (number %d)", number);
-    jg__text_add(&text, " took %s", took);
+        jg__line_add(&line, " (number %d)", number);
+    jg__line_add(&line, " took %s", took);
     assert_int_equal(reports->count, 1);
     assert_int_equal(reports->error, JG_ESLOW);
-    assert_string_equal(reports->text, text.line);
+    assert_string_equal(reports->text, line.text);
 }
 
 static void a_slow_call_is_reported_and_its_neighbours_are_not(void **state)

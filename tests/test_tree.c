@@ -199,12 +199,12 @@ static void a_call_that_ends_the_coroutine_is_in_its_function(void **state)
 /* "  task NAME: STATE at PLACE", as the tree must put it. */
 static const char *task_line(const char *name, const char *what, uintptr_t place)
 {
-    static jg__text text;
+    static jg__line line;
 
-    jg__text_init(&text);
-    jg__text_add(&text, "  task %s: %s at ", name, what);
-    jg__text_add_symbol(&text, place);
-    return text.line;
+    jg__line_init(&line);
+    jg__line_add(&line, "  task %s: %s at ", name, what);
+    jg__line_add_symbol(&line, place);
+    return line.text;
 }
 
 static int nap_twice(void *arg)
@@ -345,7 +345,7 @@ static void a_task_without_a_name_is_called_by_its_function(void **state)
     struct stepper stepper = {.future = {.done = false}};
     struct world world;
     struct lines lines;
-    jg__text text;
+    jg__line line;
 
     (void)state;
     world_init(&world);
@@ -354,11 +354,11 @@ static void a_task_without_a_name_is_called_by_its_function(void **state)
     assert_int_equal(jg_spawn(&world.root, nap, NULL, NULL), 0);
     lines = describe(&world.root);
     for (int i = 0; i < 2; i++) {
-        jg__text_init(&text);
-        jg__text_add(&text, "  task ");
-        jg__text_add_symbol(&text, i ? jg__address(nap) : jg__address(step));
-        jg__text_add(&text, ": is ready at ");
-        assert_line(lines, text.line);
+        jg__line_init(&line);
+        jg__line_add(&line, "  task ");
+        jg__line_add_symbol(&line, i ? jg__address(nap) : jg__address(step));
+        jg__line_add(&line, ": is ready at ");
+        assert_line(lines, line.text);
     }
     assert_int_equal(jg_future_set(&stepper.future, 0), 0);
     world_done(&world);
@@ -567,11 +567,11 @@ static void names_are_shown_without_control_characters(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        jg__text text;
+        jg__line line;
 
-        jg__text_init(&text);
-        jg__text_add_name(&text, rows[i].name);
-        assert_string_equal(text.line, rows[i].shown);
+        jg__line_init(&line);
+        jg__line_add_name(&line, rows[i].name);
+        assert_string_equal(line.text, rows[i].shown);
     }
 }
 
@@ -595,38 +595,38 @@ static void names_of_tasks_and_scopes_cannot_forge_lines(void **state)
 
 static void text_that_does_not_fit_is_cut_off(void **state)
 {
-    jg__text text;
+    jg__line line;
 
     (void)state;
-    jg__text_init(&text);
+    jg__line_init(&line);
     for (int i = 0; i < 100; i++)
-        jg__text_add(&text, "%d ", 12345);
-    assert_int_equal(text.length, sizeof(text.line) - 1);
-    assert_int_equal(strlen(text.line), sizeof(text.line) - 1);
-    jg__text_add_name(&text, "more\xc3\xb6");
-    jg__text_add_time(&text, JG_SECOND);
-    assert_int_equal(strlen(text.line), sizeof(text.line) - 1);
+        jg__line_add(&line, "%d ", 12345);
+    assert_int_equal(line.length, sizeof(line.text) - 1);
+    assert_int_equal(strlen(line.text), sizeof(line.text) - 1);
+    jg__line_add_name(&line, "more\xc3\xb6");
+    jg__line_add_time(&line, JG_SECOND);
+    assert_int_equal(strlen(line.text), sizeof(line.text) - 1);
 }
 
 /* ------------------------------------------------------------------------------ addresses */
 
 static void an_address_is_a_function_or_a_place_in_a_module_or_a_number(void **state)
 {
-    jg__text text;
+    jg__line line;
 
     (void)state;
-    jg__text_init(&text);
-    jg__text_add_symbol(&text, 1);
-    assert_string_equal(text.line, "0x1");
+    jg__line_init(&line);
+    jg__line_add_symbol(&line, 1);
+    assert_string_equal(line.text, "0x1");
 
-    jg__text_init(&text);
-    jg__text_add_symbol(&text, jg__address(nap) + 1);
-    assert_true(strncmp(text.line, "test_tree+0x", 12) == 0 || strncmp(text.line, "0x", 2) == 0);
+    jg__line_init(&line);
+    jg__line_add_symbol(&line, jg__address(nap) + 1);
+    assert_true(strncmp(line.text, "test_tree+0x", 12) == 0 || strncmp(line.text, "0x", 2) == 0);
 
     /* Of the dynamic C library, if it is that. */
-    jg__text_init(&text);
-    jg__text_add_symbol(&text, jg__address(abort) + 1);
-    assert_true(strcmp(text.line, "abort+0x1") == 0 || strncmp(text.line, "0x", 2) == 0);
+    jg__line_init(&line);
+    jg__line_add_symbol(&line, jg__address(abort) + 1);
+    assert_true(strcmp(line.text, "abort+0x1") == 0 || strncmp(line.text, "0x", 2) == 0);
 }
 
 static void a_call_lies_before_the_place_it_returns_to(void **state)

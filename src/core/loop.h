@@ -14,7 +14,7 @@
 #include "base/atomic.h"
 #include "base/check.h"
 #include "base/list.h"
-#include "base/text.h"
+#include "base/line.h"
 #include "core/wheel.h"
 #include "platform/poller.h"
 #include "platform/signals.h"

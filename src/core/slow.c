@@ -51,19 +51,19 @@ void jg__lap_begin_event(const jg_loop *loop, int fd, int events, jg__lap *lap)
 
 static void report(jg_loop *loop, const jg__lap *lap, jg_time took)
 {
-    jg__text text;
+    jg__line line;
 
-    jg__text_init(&text);
-    jg__text_add(&text, "%s ", lap->kind);
+    jg__line_init(&line);
+    jg__line_add(&line, "%s ", lap->kind);
     if (lap->name[0])
-        jg__text_add_name(&text, lap->name);
+        jg__line_add_name(&line, lap->name);
     else
-        jg__text_add_symbol(&text, lap->function);
+        jg__line_add_symbol(&line, lap->function);
     if (lap->number >= 0)
-        jg__text_add(&text, " (number %d)", lap->number);
-    jg__text_add(&text, " took ");
-    jg__text_add_time(&text, took);
-    jg__loop_error(loop, JG_ESLOW, text.line);
+        jg__line_add(&line, " (number %d)", lap->number);
+    jg__line_add(&line, " took ");
+    jg__line_add_time(&line, took);
+    jg__loop_error(loop, JG_ESLOW, line.text);
 }
 
 void jg__lap_end(jg_loop *loop, const jg__lap *lap)

@@ -32,25 +32,25 @@ static const char *file_of(const char *path)
     return slash ? slash + 1 : path;
 }
 
-static void add_offset(jg__text *text, const char *from, uintptr_t offset)
+static void add_offset(jg__line *line, const char *from, uintptr_t offset)
 {
-    jg__text_add_name(text, from);
+    jg__line_add_name(line, from);
     if (offset > 0)
-        jg__text_add(text, "+0x%llx", (unsigned long long)offset);
+        jg__line_add(line, "+0x%llx", (unsigned long long)offset);
 }
 
-void jg__text_add_symbol(jg__text *text, uintptr_t address)
+void jg__line_add_symbol(jg__line *line, uintptr_t address)
 {
     Dl_info info;
 
     if (dladdr((const void *)address, &info) == 0 || !info.dli_fname)
-        jg__text_add(text, "0x%llx", (unsigned long long)address);
+        jg__line_add(line, "0x%llx", (unsigned long long)address);
     else if (info.dli_sname && info.dli_saddr)
-        add_offset(text, info.dli_sname, address - jg__address(info.dli_saddr));
+        add_offset(line, info.dli_sname, address - jg__address(info.dli_saddr));
     else if (is_fixed(info.dli_fbase))
-        add_offset(text, file_of(info.dli_fname), address);
+        add_offset(line, file_of(info.dli_fname), address);
     else
-        add_offset(text, file_of(info.dli_fname), address - jg__address(info.dli_fbase));
+        add_offset(line, file_of(info.dli_fname), address - jg__address(info.dli_fbase));
 }
 
 uintptr_t jg__call_site(const void *return_address)

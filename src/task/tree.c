@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <juggle/tree.h>
 
-#include "base/text.h"
+#include "base/line.h"
 #include "base/time.h"
 #include "platform/descriptor.h"
 #include "task/task.h"
@@ -14,65 +14,65 @@ struct description {
     int depth;
 };
 
-static void begin_line(const struct description *to, jg__text *text)
+static void begin_line(const struct description *to, jg__line *line)
 {
-    jg__text_init(text);
-    jg__text_add(text, "%*s", (to->depth < DEEPEST ? to->depth : DEEPEST) * 2, "");
+    jg__line_init(line);
+    jg__line_add(line, "%*s", (to->depth < DEEPEST ? to->depth : DEEPEST) * 2, "");
 }
 
 /* A name, or else the function that the task runs. */
-static void add_task_name(jg__text *text, const jg_task *task)
+static void add_task_name(jg__line *line, const jg_task *task)
 {
     if (task->name)
-        jg__text_add_name(text, task->name);
+        jg__line_add_name(line, task->name);
     else
-        jg__text_add_symbol(text, jg__task_function(task));
+        jg__line_add_symbol(line, jg__task_function(task));
 }
 
-static void add_wait(jg__text *text, const jg_op *op)
+static void add_wait(jg__line *line, const jg_op *op)
 {
     const jg_scope *scope = op->data;
 
     if (op->provider != &jg__scope_provider)
-        jg__text_add(text, "waits for %s", op->provider->name);
+        jg__line_add(line, "waits for %s", op->provider->name);
     else if (scope->flags & JG__SCOPE_CLEANING)
-        jg__text_add(text, "waits for a deferred call");
+        jg__line_add(line, "waits for a deferred call");
     else
-        jg__text_add(text, "waits for %u task%s", scope->running, scope->running == 1 ? "" : "s");
+        jg__line_add(line, "waits for %u task%s", scope->running, scope->running == 1 ? "" : "s");
     if (op->provider == &jg__scope_provider && scope->name) {
-        jg__text_add(text, " of scope ");
-        jg__text_add_name(text, scope->name);
+        jg__line_add(line, " of scope ");
+        jg__line_add_name(line, scope->name);
     }
 }
 
 static void describe_task(const struct description *to, const jg_task *task)
 {
     const jg_op *op = task->awaiting;
-    jg__text text;
+    jg__line line;
 
-    begin_line(to, &text);
-    jg__text_add(&text, "task ");
-    add_task_name(&text, task);
-    jg__text_add(&text, ": ");
+    begin_line(to, &line);
+    jg__line_add(&line, "task ");
+    add_task_name(&line, task);
+    jg__line_add(&line, ": ");
     if (task == jg__current) {
-        jg__text_add(&text, "runs");
+        jg__line_add(&line, "runs");
     } else if (op && jg_op_pending(op)) {
-        add_wait(&text, op);
-        jg__text_add(&text, " for ");
-        jg__text_add_time(&text, jg_loop_now(task->op.loop) - task->since);
+        add_wait(&line, op);
+        jg__line_add(&line, " for ");
+        jg__line_add_time(&line, jg_loop_now(task->op.loop) - task->since);
     } else {
-        jg__text_add(&text, "is ready");
+        jg__line_add(&line, "is ready");
     }
     if (task != jg__current) {
-        jg__text_add(&text, " at ");
-        jg__text_add_symbol(&text, task->kind ? task->kind->site(task) : jg__address(task->step));
+        jg__line_add(&line, " at ");
+        jg__line_add_symbol(&line, task->kind ? task->kind->site(task) : jg__address(task->step));
     }
     if (task->kind) {
         size_t size, used = task->kind->stack_used(task, &size);
 
-        jg__text_add(&text, ", stack %zu of %zu KiB", (used + 1023) / 1024, (size + 1023) / 1024);
+        jg__line_add(&line, ", stack %zu of %zu KiB", (used + 1023) / 1024, (size + 1023) / 1024);
     }
-    to->fn(to->arg, text.line);
+    to->fn(to->arg, line.text);
 }
 
 static const char *state_of(const jg_scope *scope)
@@ -90,27 +90,27 @@ static void describe_scope(const struct description *to, const jg_scope *scope)
 {
     static const char *const policies[] = {"", ", keeps going", ", first wins"};
     jg_time left = JG_FOREVER;
-    jg__text text;
+    jg__line line;
 
-    begin_line(to, &text);
-    jg__text_add(&text, "scope ");
-    jg__text_add_name(&text, scope->name);
+    begin_line(to, &line);
+    jg__line_add(&line, "scope ");
+    jg__line_add_name(&line, scope->name);
     if (scope->owner) {
-        jg__text_add(&text, " of ");
-        add_task_name(&text, scope->owner);
+        jg__line_add(&line, " of ");
+        add_task_name(&line, scope->owner);
     }
     if (jg_handle_started(&scope->timer.handle))
         left = jg__time_until(scope->timer.deadline, jg_loop_now(scope->loop));
     if (left != JG_FOREVER) {
-        jg__text_add(&text, ", ");
-        jg__text_add_time(&text, left);
-        jg__text_add(&text, " left");
+        jg__line_add(&line, ", ");
+        jg__line_add_time(&line, left);
+        jg__line_add(&line, " left");
     }
-    jg__text_add(&text, "%s", state_of(scope));
+    jg__line_add(&line, "%s", state_of(scope));
     if ((scope->flags & (JG__SCOPE_SHIELD | JG__SCOPE_CLEANING)) == JG__SCOPE_SHIELD)
-        jg__text_add(&text, ", shielded");
-    jg__text_add(&text, "%s", policies[scope->policy]);
-    to->fn(to->arg, text.line);
+        jg__line_add(&line, ", shielded");
+    jg__line_add(&line, "%s", policies[scope->policy]);
+    to->fn(to->arg, line.text);
 }
 
 static int depth_below(const jg_scope *root, const jg_scope *scope)

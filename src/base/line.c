@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/text.h"
+#include "base/line.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
 #define LONGEST_NAME 64
 
-void jg__text_add(jg__text *text, const char *format, ...)
+void jg__line_add(jg__line *line, const char *format, ...)
 {
-    size_t room = sizeof(text->line) - text->length;
+    size_t room = sizeof(line->text) - line->length;
     va_list args;
     int n;
 
     va_start(args, format);
-    n = vsnprintf(text->line + text->length, room, format, args);
+    n = vsnprintf(line->text + line->length, room, format, args);
     va_end(args);
     if (n > 0)
-        text->length += (size_t)n < room ? (size_t)n : room - 1;
+        line->length += (size_t)n < room ? (size_t)n : room - 1;
 }
 
 static bool is_continuation(unsigned char byte)
@@ -45,7 +45,7 @@ static size_t printable(const char *string)
     return size;
 }
 
-void jg__text_add_name(jg__text *text, const char *name)
+void jg__line_add_name(jg__line *line, const char *name)
 {
     const char *end;
 
@@ -56,17 +56,17 @@ void jg__text_add_name(jg__text *text, const char *name)
         size_t size = printable(name);
 
         if (size == 0)
-            jg__text_add(text, "?");
-        else if (text->length + size < sizeof(text->line))
-            jg__text_add(text, "%.*s", (int)size, name);
+            jg__line_add(line, "?");
+        else if (line->length + size < sizeof(line->text))
+            jg__line_add(line, "%.*s", (int)size, name);
         name += size ? size : 1;
     }
     if (*name)
-        jg__text_add(text, "...");
+        jg__line_add(line, "...");
 }
 
-void jg__text_add_time(jg__text *text, jg_time span)
+void jg__line_add_time(jg__line *line, jg_time span)
 {
-    jg__text_add(text, "%lld.%03d s", (long long)(span / JG_SECOND),
+    jg__line_add(line, "%lld.%03d s", (long long)(span / JG_SECOND),
                  (int)(span % JG_SECOND / JG_MILLISECOND));
 }
