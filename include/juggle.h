@@ -10,6 +10,8 @@
 #include <juggle/coro.h>
 #include <juggle/executor.h>
 #include <juggle/file.h>
+#include <juggle/http_field.h>
+#include <juggle/http_parser.h>
 #include <juggle/loop.h>
 #include <juggle/op.h>
 #include <juggle/queue.h>
@@ -17,6 +19,7 @@
 #include <juggle/stream.h>
 #include <juggle/sync.h>
 #include <juggle/task.h>
+#include <juggle/text.h>
 #include <juggle/tree.h>
 
 #endif

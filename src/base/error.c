@@ -2,15 +2,36 @@
  *
  * Texts of errors, and the version.
  */
-#include <juggle/base.h>
+#include <juggle/http_parser.h>
 
 #include <string.h>
 
 #define STRING(x)  #x
 #define VERSION(x) STRING(x)
 
+/* In the order of their codes. */
+static const char *const http_errors[] = {
+    "HTTP: malformed first line",
+    "HTTP: malformed method",
+    "HTTP: invalid request target",
+    "HTTP: unsupported HTTP version",
+    "HTTP: malformed field line",
+    "HTTP: missing or invalid Host",
+    "HTTP: invalid Content-Length",
+    "HTTP: invalid Transfer-Encoding",
+    "HTTP: unsupported transfer coding",
+    "HTTP: first line too long",
+    "HTTP: head too large",
+    "HTTP: too many fields",
+    "HTTP: malformed chunk",
+    "HTTP: chunk extensions or trailers too large",
+    "HTTP: connection ended within a message",
+};
+
 const char *jg_strerror(int error)
 {
+    if (error <= JG_EHTTP_LINE && error >= JG_EHTTP_TRUNCATED)
+        return http_errors[JG_EHTTP_LINE - error];
     switch (error) {
     case JG_EFORKED:
         return "event loop belongs to the parent process";

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Recognising the names of fields: the length, the first and the last letter give the one name that
+ * it can be, and comparing words of eight bytes tells whether it is.
+ */
+#include "http/field_names.h"
+
+#include "http/chars.h"
+
+/* In the order of enum jg_http_name; padded, so that words can be read. */
+static const char names[JG_HTTP_NAMES][JG__NAME_SIZE] = {
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-disposition",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "cookie",
+    "date",
+    "etag",
+    "expect",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "last-modified",
+    "location",
+    "origin",
+    "range",
+    "referer",
+    "sec-websocket-accept",
+    "sec-websocket-extensions",
+    "sec-websocket-key",
+    "sec-websocket-protocol",
+    "sec-websocket-version",
+    "server",
+    "set-cookie",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+};
+
+/* The name that a hash stands for, or JG_HTTP_NAMES. No two names have the same. */
+/* clang-format off */
+static const uint8_t candidates[128] = {
+    36, 36, 36, 17, 36, 20,  7, 36, 13, 36, 36, 36, 36, 36, 36, 36,
+    36, 36, 27, 36, 36, 28,  3, 36, 36,  0, 36,  8, 30, 36, 36, 36,
+    36,  5, 36, 36, 36, 26, 36, 36, 36, 35,  6, 36, 36, 36, 36, 36,
+    36, 36, 36, 36, 36, 14, 24, 36, 36, 36, 36, 36, 36, 36, 36, 16,
+    36, 36, 32, 36, 18, 36, 36, 36, 15,  2, 36, 36, 36, 34, 11, 36,
+    36, 36, 36, 12, 10,  9, 36, 36, 36, 36, 36, 36, 36, 36, 22, 36,
+    36, 36, 36, 25, 36, 36, 36, 36, 36, 31, 36, 36, 36, 36, 36, 29,
+    36, 23, 36, 36, 36, 36,  4,  1, 36, 36, 19, 36, 36, 21, 33, 36,
+};
+/* clang-format on */
+
+static unsigned hash(const char *name, size_t size)
+{
+    unsigned first = (uint8_t)name[0] | 0x20u, last = (uint8_t)name[size - 1] | 0x20u;
+
+    return ((unsigned)size + first * 7 + last * 23) % sizeof(candidates);
+}
+
+/* Whether a word is a known one but for the case of its letters. In the known words these are the
+   bytes that have the bit 0x40. */
+static bool same(uint64_t word, uint64_t known)
+{
+    return (word | (known & JG__BYTES(0x40)) >> 1) == known;
+}
+
+enum jg_http_name jg__http_name(const char *name, size_t size)
+{
+    enum jg_http_name candidate = (enum jg_http_name)candidates[hash(name, size)];
+    const char *known = names[candidate];
+    size_t i;
+
+    if (candidate == JG_HTTP_NAMES || size >= JG__NAME_SIZE)
+        return JG_HTTP_NAMES;
+    for (i = 0; i + 8 <= size; i += 8) {
+        if (!same(jg__word(name + i), jg__word(known + i)))
+            return JG_HTTP_NAMES;
+    }
+    if (i < size) {
+        uint64_t mask = UINT64_MAX >> (64 - 8 * (size - i));
+
+        if (!same(jg__word(name + i) & mask, jg__word(known + i)))
+            return JG_HTTP_NAMES;
+    } else if (known[i] != '\0') {
+        return JG_HTTP_NAMES;
+    }
+    return candidate;
+}
