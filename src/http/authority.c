@@ -74,17 +74,18 @@ static bool is_ipv6(jg_text text)
     return gaps == 0 ? groups == 8 : gaps == 1 && groups < 8;
 }
 
-static bool parse_port(jg_text text, uint16_t *ret_port)
+static bool parse_port(const char *p, const char *end, uint16_t *ret_port)
 {
     unsigned port = 0;
-    size_t i;
 
-    if (text.size == 0 || text.size > 5)
+    if (end - p > 5)
         return false;
-    for (i = 0; i < text.size; i++) {
-        if (!jg__is_digit(text.data[i]))
+    for (; p < end; p++) {
+        unsigned digit = (unsigned)(uint8_t)*p - '0';
+
+        if (digit > 9)
             return false;
-        port = port * 10 + (unsigned)(text.data[i] - '0');
+        port = port * 10 + digit;
     }
     if (port == 0 || port > UINT16_MAX)
         return false;
@@ -94,32 +95,28 @@ static bool parse_port(jg_text text, uint16_t *ret_port)
 
 int jg__authority_parse(jg_text text, struct jg__authority *ret_authority)
 {
-    struct jg__authority authority = {{text.data, 0}, 0, false};
-    size_t size = 0; /* of the host with its brackets */
+    const char *host = text.data, *p = host, *end = host + text.size;
+    bool ipv6 = text.size > 0 && *p == '[';
+    uint16_t port = 0;
 
-    if (text.size > 0 && text.data[0] == '[') {
-        const char *end = memchr(text.data, ']', text.size);
-
-        if (end == NULL)
+    if (ipv6) {
+        p = memchr(host, ']', text.size);
+        host++;
+        if (p == NULL || !is_ipv6(jg_text_of(host, (size_t)(p - host))))
             return -EINVAL;
-        authority.ipv6 = true;
-        authority.host = jg_text_of(text.data + 1, (size_t)(end - text.data) - 1);
-        if (!is_ipv6(authority.host))
-            return -EINVAL;
-        size = authority.host.size + 2;
     } else {
-        while (size < text.size && jg__is(text.data[size], JG__UNRESERVED))
-            size++;
-        if (size == 0)
-            return -EINVAL;
-        authority.host.size = size;
-    }
-    if (size < text.size) {
-        jg_text port = {text.data + size + 1, text.size - size - 1};
-
-        if (text.data[size] != ':' || !parse_port(port, &authority.port))
+        while (p < end && jg__is(*p, JG__UNRESERVED))
+            p++;
+        if (p == host)
             return -EINVAL;
     }
-    *ret_authority = authority;
+    text.size = (size_t)(p - host);
+    if (ipv6)
+        p++;
+    if (p < end && (*p != ':' || !parse_port(p + 1, end, &port)))
+        return -EINVAL;
+    ret_authority->host = jg_text_of(host, text.size);
+    ret_authority->port = port;
+    ret_authority->ipv6 = ipv6;
     return 0;
 }

@@ -7,8 +7,11 @@
 
 #include "http/chars.h"
 
+/* The longest name, of three words. */
+enum { MAX_SIZE = 24 };
+
 /* In the order of enum jg_http_name; padded, so that words can be read. */
-static const char names[JG_HTTP_NAMES][JG__NAME_SIZE] = {
+static const char names[JG_HTTP_NAMES][MAX_SIZE + 8] = {
     "accept",
     "accept-encoding",
     "accept-language",
@@ -75,25 +78,24 @@ static bool same(uint64_t word, uint64_t known)
     return (word | (known & JG__BYTES(0x40)) >> 1) == known;
 }
 
+/* Whether a name of at most MAX_SIZE bytes is `known`. */
+static bool is(const char *name, size_t size, const char *known)
+{
+    if (size < 8) {
+        uint64_t mask = UINT64_MAX >> (64 - 8 * size);
+
+        return same(jg__word(name) & mask, jg__word(known));
+    }
+    return same(jg__word(name), jg__word(known)) &&
+           same(jg__word(name + size - 8), jg__word(known + size - 8)) &&
+           (size <= 16 || same(jg__word(name + 8), jg__word(known + 8))) && known[size] == '\0';
+}
+
 enum jg_http_name jg__http_name(const char *name, size_t size)
 {
-    enum jg_http_name candidate = (enum jg_http_name)candidates[hash(name, size)];
-    const char *known = names[candidate];
-    size_t i;
+    uint8_t candidate = candidates[hash(name, size)];
 
-    if (candidate == JG_HTTP_NAMES || size >= JG__NAME_SIZE)
-        return JG_HTTP_NAMES;
-    for (i = 0; i + 8 <= size; i += 8) {
-        if (!same(jg__word(name + i), jg__word(known + i)))
-            return JG_HTTP_NAMES;
-    }
-    if (i < size) {
-        uint64_t mask = UINT64_MAX >> (64 - 8 * (size - i));
-
-        if (!same(jg__word(name + i) & mask, jg__word(known + i)))
-            return JG_HTTP_NAMES;
-    } else if (known[i] != '\0') {
-        return JG_HTTP_NAMES;
-    }
-    return candidate;
+    if (candidate < JG_HTTP_NAMES && size <= MAX_SIZE && is(name, size, names[candidate]))
+        return (enum jg_http_name)candidate;
+    return JG_HTTP_NAMES;
 }

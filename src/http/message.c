@@ -72,18 +72,31 @@ static int take_coding(const jg_http_head *head, jg_text value)
     return chunked ? JG_EHTTP_UNSUPPORTED : JG_EHTTP_CODING;
 }
 
-static void take_connection(jg_http_parser *parser, jg_text value)
+static unsigned option_of(jg_text option)
 {
+    switch (option.size) {
+    case 5:
+        return jg_text_is_nocase(option, "close") ? OPTION_CLOSE : 0;
+    case 7:
+        return jg_text_is_nocase(option, "upgrade") ? OPTION_UPGRADE : 0;
+    case 10:
+        return jg_text_is_nocase(option, "keep-alive") ? OPTION_KEEP_ALIVE : 0;
+    default:
+        return 0;
+    }
+}
+
+/* RFC 9110 7.6.1. Most often it is a single option, and then the list need not be taken apart. */
+static unsigned take_connection(jg_text value)
+{
+    unsigned options = option_of(value);
     jg_text option;
 
-    while (jg_http_list_next(&value, &option)) {
-        if (jg_text_is_nocase(option, "keep-alive"))
-            parser->options |= OPTION_KEEP_ALIVE;
-        else if (jg_text_is_nocase(option, "close"))
-            parser->options |= OPTION_CLOSE;
-        else if (jg_text_is_nocase(option, "upgrade"))
-            parser->options |= OPTION_UPGRADE;
-    }
+    if (options != 0)
+        return options;
+    while (jg_http_list_next(&value, &option))
+        options |= option_of(option);
+    return options;
 }
 
 int jg__http_message_field(jg_http_parser *parser, enum jg_http_name name, jg_http_span value)
@@ -99,7 +112,7 @@ int jg__http_message_field(jg_http_parser *parser, enum jg_http_name name, jg_ht
     case JG_HTTP_TRANSFER_ENCODING:
         return take_coding(head, text);
     case JG_HTTP_CONNECTION:
-        take_connection(parser, text);
+        parser->options |= (uint8_t)take_connection(text);
         return 0;
     case JG_HTTP_EXPECT:
         if (jg_text_is_nocase(text, "100-continue"))

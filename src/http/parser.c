@@ -198,11 +198,11 @@ static int parse_request_line(jg_http_parser *parser, const char *p, const char 
 }
 
 /* The end of a line at p: 1 if it is there, else INCOMPLETE or 0. */
-static int at_line_end(const char *p, const char *end)
+static inline int at_line_end(const char *p, const char *end)
 {
-    if (p == end || (*p == '\r' && p + 1 == end))
-        return INCOMPLETE;
-    return p[0] == '\r' && p[1] == '\n';
+    if (end - p >= 2)
+        return p[0] == '\r' && p[1] == '\n';
+    return p == end || *p == '\r' ? INCOMPLETE : 0;
 }
 
 /* RFC 9112 4: version SP status SP [ reason ] CRLF. The second space is often forgotten. */
@@ -288,26 +288,15 @@ static const char *skip_value(const char *p, const char *end)
     return skip(p, end, JG__VALUE);
 }
 
-/* Which name it is. `end` is that of the readable bytes. */
-static int recognise(const char *name, size_t size, const char *end, uint16_t *ret_name)
+/* Which name it is; `end` is that of the readable bytes. */
+static enum jg_http_name name_of(const char *name, size_t size, const char *end)
 {
-    char copy[JG__NAME_SIZE] = {0};
+    char copy[8] = {0};
 
-    *ret_name = JG_HTTP_NAMES;
-    if (size == 0)
-        return JG_EHTTP_FIELD;
-    if (size < JG__NAME_SIZE) {
-        if ((size_t)(end - name) >= size + 7) {
-            *ret_name = (uint16_t)jg__http_name(name, size);
-        } else {
-            memcpy(copy, name, size);
-            *ret_name = (uint16_t)jg__http_name(copy, size);
-        }
-    }
-    /* A name that we know needs no look at its characters. */
-    if (*ret_name == JG_HTTP_NAMES && !jg__all(jg_text_of(name, size), JG__TOKEN))
-        return JG_EHTTP_FIELD;
-    return size <= UINT16_MAX ? 0 : JG_EHTTP_LARGE_HEAD;
+    if (end - name >= 8)
+        return jg__http_name(name, size);
+    memcpy(copy, name, size);
+    return jg__http_name(copy, size);
 }
 
 /* RFC 9112 5: name ":" OWS value OWS CRLF, without folding. */
@@ -315,15 +304,21 @@ static int parse_field(const char *data, const char *p, const char *end, jg_http
                        const char **ret_next)
 {
     const char *colon = find_colon(p, end), *value;
+    size_t size = (size_t)(colon - p);
     int r;
 
     if (colon == end)
         return INCOMPLETE;
-    r = recognise(p, (size_t)(colon - p), end, &field->name);
-    if (r < 0)
-        return r;
+    if (size == 0)
+        return JG_EHTTP_FIELD;
     field->offset = (uint32_t)(p - data);
-    field->name_size = (uint16_t)(colon - p);
+    field->name_size = (uint16_t)size;
+    field->name = (uint16_t)name_of(p, size, end);
+    /* A name that is known needs no look at its characters. */
+    if (field->name == JG_HTTP_NAMES && !jg__all(jg_text_of(p, size), JG__TOKEN))
+        return JG_EHTTP_FIELD;
+    if (size > UINT16_MAX)
+        return JG_EHTTP_LARGE_HEAD;
 
     value = colon + 1;
     while (value < end && (*value == ' ' || *value == '\t'))

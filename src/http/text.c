@@ -27,7 +27,9 @@ bool jg_text_is_nocase(jg_text text, const char *string)
     if (text.data == NULL)
         return false;
     for (i = 0; i < text.size; i++) {
-        if (jg__lower(text.data[i]) != jg__lower(string[i]) || string[i] == '\0')
+        char a = text.data[i], b = string[i];
+
+        if (b == '\0' || (a != b && jg__lower(a) != jg__lower(b)))
             return false;
     }
     return string[i] == '\0';
