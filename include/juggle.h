@@ -21,5 +21,6 @@
 #include <juggle/task.h>
 #include <juggle/text.h>
 #include <juggle/tree.h>
+#include <juggle/url.h>
 
 #endif
