@@ -11,6 +11,7 @@
 #include <juggle/executor.h>
 #include <juggle/file.h>
 #include <juggle/http_field.h>
+#include <juggle/http_multipart.h>
 #include <juggle/http_parser.h>
 #include <juggle/loop.h>
 #include <juggle/op.h>
