@@ -123,4 +123,32 @@ static inline unsigned jg__first_byte(uint64_t mask)
     return (unsigned)__builtin_ctzll(mask) / 8;
 }
 
+/* Those bytes of a word that are controls or DEL, with the inexactness of jg__zero_bytes. */
+static inline uint64_t jg__control_bytes(uint64_t word)
+{
+    uint64_t controls = (word - JG__BYTES(0x20)) & ~word & JG__BYTES(0x80);
+
+    return controls | jg__zero_bytes(word ^ JG__BYTES(0x7f));
+}
+
+/* The first byte from p on that no field's value has, or `end`. */
+static inline const char *jg__skip_value(const char *p, const char *end)
+{
+    while (end - p >= 8) {
+        uint64_t stops = jg__control_bytes(jg__word(p));
+
+        if (stops == 0) {
+            p += 8;
+            continue;
+        }
+        p += jg__first_byte(stops);
+        if (*p != '\t')
+            return p;
+        p++;
+    }
+    while (p < end && jg__is(*p, JG__VALUE))
+        p++;
+    return p;
+}
+
 #endif

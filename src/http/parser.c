@@ -262,32 +262,6 @@ static const char *find_colon(const char *p, const char *end)
     return p;
 }
 
-/* Those bytes of a word that are controls or DEL, with the inexactness of jg__zero_bytes. */
-static uint64_t control_bytes(uint64_t word)
-{
-    uint64_t controls = (word - JG__BYTES(0x20)) & ~word & JG__BYTES(0x80);
-
-    return controls | jg__zero_bytes(word ^ JG__BYTES(0x7f));
-}
-
-/* The first byte that no value has. */
-static const char *skip_value(const char *p, const char *end)
-{
-    while (end - p >= 8) {
-        uint64_t stops = control_bytes(jg__word(p));
-
-        if (stops == 0) {
-            p += 8;
-            continue;
-        }
-        p += jg__first_byte(stops);
-        if (*p != '\t')
-            return p;
-        p++;
-    }
-    return skip(p, end, JG__VALUE);
-}
-
 /* Which name it is; `end` is that of the readable bytes. */
 static enum jg_http_name name_of(const char *name, size_t size, const char *end)
 {
@@ -323,7 +297,7 @@ static int parse_field(const char *data, const char *p, const char *end, jg_http
     value = colon + 1;
     while (value < end && (*value == ' ' || *value == '\t'))
         value++;
-    p = skip_value(value, end);
+    p = jg__skip_value(value, end);
     r = at_line_end(p, end);
     if (r != 1)
         return r == 0 ? JG_EHTTP_FIELD : r;
