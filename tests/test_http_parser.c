@@ -147,6 +147,8 @@ static void first_lines_are_refused(void **state)
         {"9112 2.3: no digit", "GET / HTTP/1.x\r\n" HOST "\r\n", "", JG_EHTTP_LINE, 0},
         {"9112 2.3: a comma", "GET / HTTP/1,1\r\n" HOST "\r\n", "", JG_EHTTP_LINE, 0},
         {"9110 15.6.6: HTTP/2.0", "GET / HTTP/2.0\r\n" HOST "\r\n", "", JG_EHTTP_VERSION, 0},
+        {"9110 15.6.6: HTTP/0.1 and a bare LF", "GET / HTTP/0.1\nHost: h\n\n", "", JG_EHTTP_LINE,
+         0},
         {"9110 15.6.6: HTTP/0.9", "GET / HTTP/0.9\r\n" HOST "\r\n", "", JG_EHTTP_VERSION, 0},
         {"9113 3.4: the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "",
          JG_EHTTP_VERSION, 0},
@@ -535,6 +537,7 @@ static void responses_are_parsed(void **state)
         {"9112 4: a control in the reason", "HTTP/1.1 200 O\001K\r\n\r\n", "", JG_EHTTP_LINE, 0},
         {"9112 2.2: a bare LF", "HTTP/1.1 200 OK\nA: b\r\n\r\n", "", JG_EHTTP_LINE, 0},
         {"9112 2.3: HTTP/2", "HTTP/2.0 200 OK\r\n\r\n", "", JG_EHTTP_VERSION, 0},
+        {"9112 2.3: HTTP/2, and a short line", "HTTP/2.0\r\nA: b\r\n\r\n", "", JG_EHTTP_LINE, 0},
         {"9112 2.3: another protocol", "ICY 200 OK and more\r\n\r\n", "", JG_EHTTP_LINE, 0},
         {"9112 2.2: an empty line before", "\r\nHTTP/1.1 200 OK\r\n\r\n", "", JG_EHTTP_LINE, 0},
         {"9112 6.3: both",
@@ -639,7 +642,7 @@ static void known_names_are_recognised_in_any_case(void **state)
         "Upgrade",
         "User-Agent",
     };
-    char name[32];
+    char name[64];
     size_t i, k;
 
     (void)state;

@@ -2,13 +2,12 @@
  *
  * The parser of heads. It goes over a line once, taking what it finds; only if the line turns out
  * incomplete or wrong does it look for the end of the line, and remember how far it looked. An
- * incomplete line is parsed again only after its line feed has come, so that each byte is seen
- * three times at most; and a verdict is given on complete lines only, so that it does not depend on
+ * incomplete line is parsed again only after its line feed has come, so that each byte is seen a
+ * few times at most; and a verdict is given on complete lines only, so that it does not depend on
  * how the bytes were split.
  */
 #include <juggle/http_parser.h>
 
-#include "base/check.h"
 #include "http/authority.h"
 #include "http/chars.h"
 #include "http/message.h"
@@ -394,21 +393,27 @@ static int parse_head(jg_http_parser *parser, const char *data, size_t size)
     return parse_fields(parser, line_bound(parser, data, size));
 }
 
-/* Whether the line feed of the current line is among the bytes that were not yet looked at. */
-static bool line_has_ended(const jg_http_parser *parser, const char *data, size_t size)
+/* Where the current line ends: behind its line feed, or 0 if that has not come. Bytes that were
+   looked at before are not looked at again. */
+static size_t line_end(const jg_http_parser *parser, const char *data, size_t size)
 {
     const char *from = data + (parser->scanned > parser->at ? parser->scanned : parser->at);
     const char *end = line_bound(parser, data, size);
+    const char *feed = end > from ? memchr(from, '\n', (size_t)(end - from)) : NULL;
 
-    return end > from && memchr(from, '\n', (size_t)(end - from)) != NULL;
+    return feed != NULL ? (size_t)(feed - data) + 1 : 0;
 }
 
-/* Parsing stopped at the current line. If that is complete it has an error. */
-static int judge(jg_http_parser *parser, const char *data, size_t size, int error)
+/* Parsing stopped at the current line, with an error or because it is incomplete. */
+static int judge(jg_http_parser *parser, const char *data, size_t size)
 {
     bool first = parser->state == FIRST_LINE;
+    size_t end = line_end(parser, data, size);
+    int error;
 
-    if (line_has_ended(parser, data, size)) {
+    if (end > 0) {
+        /* What is wrong with the line must not depend on what happens to follow it. */
+        error = parse_head(parser, data, end);
         if (error == INCOMPLETE)
             error = first ? JG_EHTTP_LINE : JG_EHTTP_FIELD;
     } else if (size >= line_limit(parser)) {
@@ -431,12 +436,12 @@ int jg_http_parser_feed(jg_http_parser *parser, const char *data, size_t size)
     if (parser->state == COMPLETE)
         begin(parser);
     parser->head.data = data;
-    if (parser->scanned > parser->at && !line_has_ended(parser, data, size))
-        return judge(parser, data, size, INCOMPLETE);
+    if (parser->scanned > parser->at && line_end(parser, data, size) == 0)
+        return judge(parser, data, size);
 
     r = size > 0 ? parse_head(parser, data, size) : INCOMPLETE;
     if (r < 0)
-        return judge(parser, data, size, r);
+        return judge(parser, data, size);
     parser->state = COMPLETE;
     return (int)parser->head.size;
 }
