@@ -191,6 +191,9 @@ static void references_are_resolved(void **state)
     assert_int_equal(jg_url_parse(jg_text_from("http://a"), &base), 0);
     assert_int_equal(jg_url_resolve(&base, jg_text_from("g"), buffer, 64, NULL), 0);
     assert_string_equal(buffer, "http://a/g");
+    assert_int_equal(jg_url_parse(jg_text_from("http://a//b"), &base), 0);
+    assert_int_equal(jg_url_resolve(&base, jg_text_from("g"), buffer, 64, NULL), 0);
+    assert_string_equal(buffer, "http://a//g");
 }
 
 static void escapes_are_undone_in_place(void **state)

@@ -159,6 +159,7 @@ static void rules_that_are_broken_end_it(void **state)
     FROM_SERVER("\x88\x02\x03\xf7", "!1002");     /* 1015 */
     FROM_SERVER("\x88\x02\x13\x88", "!1002");     /* 5000 */
     FROM_SERVER("\x88\x03\x03\xe8\xff", "!1007"); /* 5.5.1: a reason that is no text */
+    FROM_SERVER("\x88\x03\x03\xe8\xc3", "!1007"); /* and one that is cut */
     FROM_SERVER("\x82\x7f\x00\x00\x00\x00\x00\x01\x11\x71", "!1009");           /* 70001 bytes */
     FROM_SERVER("\x02\x01x\x80\x7f\x00\x00\x00\x00\x00\x01\x11\x70", "x!1009"); /* in fragments */
 }

@@ -32,7 +32,7 @@ static inline void jg__output_text(struct jg__output *output, jg_text text)
         return;
     }
     if (text.size > 0)
-        memmove(output->data + output->size, text.data, text.size);
+        memcpy(output->data + output->size, text.data, text.size);
     output->size += text.size;
 }
 

@@ -138,18 +138,27 @@ int jg__write_request(struct jg__output *output, jg_text method, jg_text target)
 
 int jg__write_field(struct jg__output *output, jg_text name, jg_text value)
 {
-    size_t start = output->size;
+    char *p = output->data + output->size;
+    size_t room = output->capacity - output->size;
 
     if (!jg__all(name, JG__TOKEN))
         return -EINVAL;
     if (value.size > 0 &&
         jg__skip_value(value.data, value.data + value.size) != value.data + value.size)
         return -EINVAL;
-    jg__output_text(output, name);
-    jg__output_text(output, LITERAL(": "));
-    jg__output_text(output, value);
-    jg__output_text(output, LITERAL("\r\n"));
-    return finish(output, start);
+    if (room < 4 || name.size > room - 4 || value.size > room - 4 - name.size)
+        return -ENOBUFS;
+    memcpy(p, name.data, name.size);
+    p += name.size;
+    *p++ = ':';
+    *p++ = ' ';
+    if (value.size > 0)
+        memcpy(p, value.data, value.size);
+    p += value.size;
+    *p++ = '\r';
+    *p = '\n';
+    output->size += name.size + value.size + 4;
+    return 0;
 }
 
 int jg__write_length(struct jg__output *output, uint64_t length)
