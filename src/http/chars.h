@@ -123,6 +123,13 @@ static inline unsigned jg__first_byte(uint64_t mask)
     return (unsigned)__builtin_ctzll(mask) / 8;
 }
 
+/* Whether a word is that of a known text in lower case, but for the case of its letters. In the
+   known text these are the bytes that have the bit 0x40. */
+static inline bool jg__same_word(uint64_t word, uint64_t known)
+{
+    return (word | (known & JG__BYTES(0x40)) >> 1) == known;
+}
+
 /* Those bytes of a word that are controls or DEL, with the inexactness of jg__zero_bytes. */
 static inline uint64_t jg__control_bytes(uint64_t word)
 {

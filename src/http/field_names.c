@@ -71,24 +71,18 @@ static unsigned hash(const char *name, size_t size)
     return ((unsigned)size + first * 7 + last * 23) % sizeof(candidates);
 }
 
-/* Whether a word is a known one but for the case of its letters. In the known words these are the
-   bytes that have the bit 0x40. */
-static bool same(uint64_t word, uint64_t known)
-{
-    return (word | (known & JG__BYTES(0x40)) >> 1) == known;
-}
-
 /* Whether a name of at most MAX_SIZE bytes is `known`. */
 static bool is(const char *name, size_t size, const char *known)
 {
     if (size < 8) {
         uint64_t mask = UINT64_MAX >> (64 - 8 * size);
 
-        return same(jg__word(name) & mask, jg__word(known));
+        return jg__same_word(jg__word(name) & mask, jg__word(known));
     }
-    return same(jg__word(name), jg__word(known)) &&
-           same(jg__word(name + size - 8), jg__word(known + size - 8)) &&
-           (size <= 16 || same(jg__word(name + 8), jg__word(known + 8))) && known[size] == '\0';
+    return jg__same_word(jg__word(name), jg__word(known)) &&
+           jg__same_word(jg__word(name + size - 8), jg__word(known + size - 8)) &&
+           (size <= 16 || jg__same_word(jg__word(name + 8), jg__word(known + 8))) &&
+           known[size] == '\0';
 }
 
 enum jg_http_name jg__http_name(const char *name, size_t size)

@@ -72,6 +72,15 @@ static int take_coding(const jg_http_head *head, jg_text value)
     return chunked ? JG_EHTTP_UNSUPPORTED : JG_EHTTP_CODING;
 }
 
+/* "keep-alive", in words that overlap: most connections have it in each request. */
+static bool is_keep_alive(const char *option)
+{
+    static const char known[] = "keep-alive";
+
+    return jg__same_word(jg__word(option), jg__word(known)) &&
+           jg__same_word(jg__word(option + 2), jg__word(known + 2));
+}
+
 static unsigned option_of(jg_text option)
 {
     switch (option.size) {
@@ -80,7 +89,7 @@ static unsigned option_of(jg_text option)
     case 7:
         return jg_text_is_nocase(option, "upgrade") ? OPTION_UPGRADE : 0;
     case 10:
-        return jg_text_is_nocase(option, "keep-alive") ? OPTION_KEEP_ALIVE : 0;
+        return is_keep_alive(option.data) ? OPTION_KEEP_ALIVE : 0;
     default:
         return 0;
     }
