@@ -38,7 +38,6 @@ static void the_table_of_characters_is_that_of_the_grammars(void **state)
         bits |= target ? JG__TARGET : 0;
         bits |= visible || c == ' ' || c == '\t' || c >= 0x80 ? JG__VALUE : 0;
         bits |= unreserved ? JG__UNRESERVED : 0;
-        bits |= unreserved || among(c, "!$&'()*+,;=:@/") ? JG__PCHAR : 0;
         bits |= visible && !among(c, "\",;\\") ? JG__COOKIE : 0;
         bits |= alphanumeric || among(c, "+-.") ? JG__SCHEME : 0;
         assert_int_equal(jg__chars[c], bits);

@@ -724,6 +724,16 @@ static void errors_have_a_status_and_a_text(void **state)
     assert_string_equal(jg_strerror(JG_EHTTP_TRUNCATED), "HTTP: connection ended within a message");
 }
 
+static void nothing_is_no_message(void **state)
+{
+    jg_http_parser parser;
+
+    (void)state;
+    jg_http_parser_init(&parser, NULL, 0, NULL);
+    assert_int_equal(jg_http_parser_feed(&parser, NULL, 0), 0);
+    assert_int_equal(jg_http_parser_feed(&parser, CANARY, strlen(CANARY)), JG_EHTTP_MANY_FIELDS);
+}
+
 static void errors_stay(void **state)
 {
     static const char bad[] = "GET / HTTP/1.1\r\n\r\n";
@@ -756,6 +766,7 @@ int main(void)
         cmocka_unit_test(fields_are_found_by_name),
         cmocka_unit_test(known_names_are_recognised_in_any_case),
         cmocka_unit_test(errors_have_a_status_and_a_text),
+        cmocka_unit_test(nothing_is_no_message),
         cmocka_unit_test(errors_stay),
     };
 

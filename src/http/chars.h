@@ -16,9 +16,8 @@ enum {
     JG__TARGET = 1 << 2,     /* a request target */
     JG__VALUE = 1 << 3,      /* RFC 9110 5.5: a field's value, with space, tab and obs-text */
     JG__UNRESERVED = 1 << 4, /* RFC 3986 2.3 */
-    JG__PCHAR = 1 << 5,      /* RFC 3986 3.3: stands for itself in a path, "/" included */
-    JG__COOKIE = 1 << 6,     /* RFC 6265 4.1.1: cookie-octet */
-    JG__SCHEME = 1 << 7,     /* RFC 3986 3.1, after the first letter */
+    JG__COOKIE = 1 << 5,     /* RFC 6265 4.1.1: cookie-octet */
+    JG__SCHEME = 1 << 6,     /* RFC 3986 3.1, after the first letter */
 };
 
 /* Targets are visible ASCII but `"`, `#`, `<` and `>`: RFC 3986 and the few characters more that

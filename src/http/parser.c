@@ -435,11 +435,13 @@ int jg_http_parser_feed(jg_http_parser *parser, const char *data, size_t size)
         return parser->error;
     if (parser->state == COMPLETE)
         begin(parser);
+    if (size == 0)
+        return 0;
     parser->head.data = data;
     if (parser->scanned > parser->at && line_end(parser, data, size) == 0)
         return judge(parser, data, size);
 
-    r = size > 0 ? parse_head(parser, data, size) : INCOMPLETE;
+    r = parse_head(parser, data, size);
     if (r < 0)
         return judge(parser, data, size);
     parser->state = COMPLETE;
