@@ -29,8 +29,10 @@ typedef struct jg_address {
  *     127.0.0.1:80    [::1]:80    [fe80::1%eth0]:80    127.0.0.1    ::1    (the port is then 0)
  *     /run/socket     unix:relative/socket    unix:@abstract    (of Linux)
  *
- * Returns   0 and the address; -EINVAL; -ENAMETOOLONG; -ENODEV for an interface that does not
- * exist; -ENOTSUP for an abstract name where there are none. Owns      nothing. Thread    any.
+ * Returns   0 and the address; -EINVAL; -ENAMETOOLONG; -ENODEV for an interface that does not exist;
+ *           -ENOTSUP for an abstract name where there are none.
+ * Owns      nothing.
+ * Thread    any.
  * Suspends  no.
  */
 JG_API int jg_address_parse(const char *text, jg_address *ret_address);

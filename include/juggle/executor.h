@@ -81,9 +81,9 @@ typedef struct jg_executor_job {
  *
  * executor  or NULL for the loop's own.
  * release   NULL, or the job can be abandoned: cancelling completes the op at once, with
- * -ECANCELED, also while fn runs. The job, `arg` included, then belongs to the executor, which
- * calls release(arg) when fn has returned, in any thread, also after the loop was freed. `fn` must
- * not return -ECANCELED.
+ *           -ECANCELED, also while fn runs. The job, `arg` included, then belongs to the executor,
+ *           which calls release(arg) when fn has returned, in any thread, also after the loop was
+ *           freed. `fn` must not return -ECANCELED.
  *
  * Returns   0; -ENOBUFS if max_queue jobs wait already; -EAGAIN if the system denies the first
  *           thread; -ENOMEM; -ECANCELED as jg_op_start.

@@ -16,9 +16,10 @@ typedef void (*jg_line_fn)(void *arg, const char *line);
  * Tell of a scope, the tasks in it, and the scopes inside, one line each, indented by depth:
  *
  *     scope root
- *       task main: waits for 2 tasks of scope gather for 0.750 s at main_body+0x5d, stack 1 of 256
- * KiB scope gather of main, 1.250 s left task fetch: waits for sleep for 0.750 s at program+0x1a2c,
- * stack 2 of 64 KiB task parse: runs, stack 2 of 64 KiB
+ *       task main: waits for 2 tasks of scope gather for 0.750 s at main_body+0x5d, stack 1 of 256 KiB
+ *       scope gather of main, 1.250 s left
+ *         task fetch: waits for sleep for 0.750 s at program+0x1a2c, stack 2 of 64 KiB
+ *         task parse: runs, stack 2 of 64 KiB
  *
  * A task without a name is called by its function. A coroutine waits at the call in your code, as
  * addr2line knows it; a task of steps, at its step. Functions of a program have names here if it is
