@@ -39,9 +39,9 @@ static void gather(const char *what, struct request *requests, int count, jg_pol
 static int demonstrate(void *arg)
 {
     struct request requests[] = {
-        {"fast", 40 * JG_MILLISECOND, 200},
-        {"slow", 120 * JG_MILLISECOND, 200},
-        {"broken", 80 * JG_MILLISECOND, -ECONNRESET},
+        {"fast", 20 * JG_MILLISECOND, 200},
+        {"slow", 300 * JG_MILLISECOND, 200},
+        {"broken", 60 * JG_MILLISECOND, -ECONNRESET},
     };
     int r;
 
@@ -51,8 +51,8 @@ static int demonstrate(void *arg)
     gather("one fails, the others go on", requests, 3, JG_KEEP_GOING);
     gather("the first wins", requests, 3, JG_FIRST_WINS);
 
-    r = jg_wait_for(fetch, &requests[1], 60 * JG_MILLISECOND);
-    printf("slow, within 60 ms: %s\n", jg_strerror(r));
+    r = jg_wait_for(fetch, &requests[1], 150 * JG_MILLISECOND);
+    printf("slow, within 150 ms: %s\n", jg_strerror(r));
     return 0;
 }
 
