@@ -10,6 +10,8 @@
 #include <juggle/coro.h>
 #include <juggle/executor.h>
 #include <juggle/file.h>
+#include <juggle/http.h>
+#include <juggle/http_app.h>
 #include <juggle/http_field.h>
 #include <juggle/http_multipart.h>
 #include <juggle/http_parser.h>
