@@ -67,19 +67,19 @@ struct jg_http_server {
     jg_http_handler handler;
     void *arg;
     jg_http_server_options options;
-    jg_scope scope;                          /* of the handlers */
-    jg_link connections, idle;               /* those with a request, and those without one */
+    jg_scope scope; /* of the handlers */
+    jg_link connections;
     struct jg__connection *free_connections; /* that are kept for others */
     struct jg_http_request *free_requests;
     struct jg__http_buffer *free_buffers;
-    uint32_t connection_count;
     uint32_t free_counts[3];
-    jg_op *closer; /* the pending close; then the scope's op is pending, too */
+    uint32_t connection_count;
+    jg_op *closer; /* the pending close */
     jg_op left;
-    jg_timer timer;  /* of the grace period */
-    jg_time date_at; /* the loop's time until which `date` holds */
-    char date[40];
-    bool closing, open;
+    jg_timer timer;     /* of the grace period */
+    jg_time date_until; /* the loop's time until which `date` holds */
+    char date[37];
+    bool open, closing, forced;
 };
 
 /**
@@ -310,9 +310,6 @@ JG_API int jg_http_send_event(jg_http_request *request, const char *event, const
  * Suspends  no.
  */
 JG_API int jg_http_upgrade(jg_http_request *request, const char *protocol, jg_stream **ret_stream);
-
-/* The phrase that goes with a status: "Not Found"; "" for one that is not known. */
-JG_API const char *jg_http_reason(int status);
 
 JG_END_DECLS
 

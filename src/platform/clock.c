@@ -13,3 +13,11 @@ jg_time jg__monotonic(void)
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (jg_time)now.tv_sec * JG_SECOND + now.tv_nsec;
 }
+
+jg_time jg__wall_clock(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (jg_time)now.tv_sec * JG_SECOND + now.tv_nsec;
+}

@@ -15,6 +15,9 @@ typedef struct jg__clock {
 /* Nanoseconds of CLOCK_MONOTONIC: it stands still while the machine is suspended. */
 jg_time jg__monotonic(void);
 
+/* Nanoseconds since 1970, by a clock that may be set at any time. */
+jg_time jg__wall_clock(void);
+
 static inline jg_time jg__clock_now(const jg__clock *clock)
 {
     return clock->is_virtual ? clock->virtual_now : jg__monotonic();
