@@ -126,7 +126,6 @@ int jg__http_request_begin(jg_http_request *request)
     request->cut_short = false;
     request->captures = NULL;
     request->capture_count = 0;
-    request->plan = NULL;
     request->status = 0;
     request->chunked = false;
     request->bodiless = false;

@@ -112,8 +112,11 @@ struct jg_http_request {
     /* What the application makes of it. */
     const struct jg__http_capture *captures;
     int capture_count;
-    const struct jg__http_plan *plan;
-    int plan_next;
+    struct jg_app *app;
+    const struct jg__route *route; /* NULL: none, and `refusal` is the status */
+    int next_middleware;
+    int refusal;
+    uint16_t allowed; /* at this path, 1 << enum jg_http_method */
 
     /* The answer. */
     int status; /* 0: not begun */
