@@ -151,6 +151,7 @@ JG_API int jg_app_handle(jg_http_request *request, void *app);
 
 /* Zeroed memory is a valid set of options; so is NULL in its place. */
 typedef struct jg_run_app_options {
+    jg_loop_options loop; /* for its on_error, say, which is told what handlers fail with */
     jg_http_server_options server;
     unsigned workers; /* processes that share the port, started again if they end; 0 or 1: none */
     jg_time grace;    /* ns for requests that are under way at the end; 0: 60 s */
