@@ -510,6 +510,7 @@ static int give_captures(struct search *search)
         text[length] = 0;
         captures[i].name = search->found->names[i];
         captures[i].value = jg_text_of(text, length);
+        captures[i].raw = search->captures[i];
         text += room + 1;
     }
     request->captures = captures;

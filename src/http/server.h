@@ -84,6 +84,7 @@ struct jg__http_value {
 struct jg__http_capture {
     const char *name;
     jg_text value;
+    jg_text raw; /* as it was sent */
 };
 
 #define JG__HTTP_ROOM   1024u /* bytes of its own that a request has for what it is asked for */

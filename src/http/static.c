@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Files as answers, RFC 9110 sections 8.8, 13 and 14.
+ *
+ * No request leaves the directory: the path is taken as it was sent, its escapes are undone once,
+ * and what then is not a plain way down is not found. Files are read on the loop's thread, piece by
+ * piece as the client takes them.
+ */
+#include "http/app.h"
+
+#include "http/precondition.h"
+#include "http/media.h"
+#include "http/output.h"
+#include "platform/clock.h"
+#include "platform/descriptor.h"
+#include "platform/served.h"
+
+#include <juggle/http_field.h>
+#include <juggle/url.h>
+
+#include <errno.h>
+#include <string.h>
+
+#define MOST_PATH 1024   /* bytes of a path in the directory */
+#define PIECE     65536u /* bytes read at a time */
+#define INDEX     "index.html"
+
+/* What a field of a file is: "bytes 0-9/100". */
+static int add_content_range(jg_http_request *request, const struct jg__range *range, uint64_t size)
+{
+    char text[80];
+    struct jg__output output = jg__output(text, sizeof(text));
+
+    jg__output_string(&output, "bytes ");
+    if (range) {
+        jg__output_number(&output, range->first, 1);
+        jg__output_byte(&output, '-');
+        jg__output_number(&output, range->last, 1);
+    } else {
+        jg__output_byte(&output, '*');
+    }
+    jg__output_byte(&output, '/');
+    jg__output_number(&output, size, 1);
+    jg__output_byte(&output, 0);
+    return jg_http_add_field(request, "Content-Range", text);
+}
+
+static int add_validators(jg_http_request *request, const struct jg__validators *validators)
+{
+    char date[JG_HTTP_DATE_SIZE];
+    int r = jg_http_add_field(request, "ETag", validators->etag.data);
+
+    if (r == 0 && jg_http_date_format(validators->modified, date) == 0)
+        r = jg_http_add_field(request, "Last-Modified", date);
+    if (r == 0)
+        r = jg_http_add_field(request, "Accept-Ranges", "bytes");
+    return r;
+}
+
+/* Send these bytes of a file as the body that was announced. */
+static int send_bytes(jg_http_request *request, const jg__served *file,
+                      const struct jg__range *range)
+{
+    uint64_t at = range->first, left = range->last - range->first + 1;
+    const size_t capacity = left < PIECE ? (size_t)left : PIECE;
+    char *buffer = jg_http_request_alloc(request, capacity);
+    int r = 0;
+
+    if (!buffer)
+        return -ENOMEM;
+    while (left > 0 && r == 0) {
+        ssize_t n = jg__served_read(file, buffer, left < capacity ? (size_t)left : capacity, at);
+
+        if (n <= 0)
+            return n < 0 ? (int)n : -EIO; /* it became shorter */
+        r = jg_http_write(request, buffer, (size_t)n);
+        at += (uint64_t)n;
+        left -= (uint64_t)n;
+    }
+    return r;
+}
+
+/* Answer with an open file, whose type its path tells. */
+static int answer(jg_http_request *request, const jg__served *file, const char *path)
+{
+    const jg_http_head *head = jg_http_request_head(request);
+    const int64_t now = jg__wall_clock() / JG_SECOND;
+    const bool is_get = head->method == JG_HTTP_GET;
+    struct jg__range range = {0, file->size - 1};
+    struct jg__validators validators;
+    char etag[JG__ETAG_SIZE];
+    int status, r;
+
+    jg__etag_format(file->size, file->modified, etag);
+    validators = (struct jg__validators){jg_text_from(etag), file->modified / JG_SECOND};
+    status = jg__precondition_evaluate(head, &validators, now);
+    if (status == 412)
+        return status;
+    if (status == 200 && is_get)
+        status = jg__range_evaluate(head, &validators, now, file->size, &range);
+    r = status == 416 ? 0 : add_validators(request, &validators);
+    if (r == 0 && (status == 206 || status == 416))
+        r = add_content_range(request, status == 206 ? &range : NULL, file->size);
+    if (r < 0 || status == 416)
+        return r < 0 ? r : status;
+    if (status == 304)
+        return jg_http_respond(request, status, NULL, NULL, 0);
+
+    r = jg_http_begin(request, status, jg__media_type(jg_text_from(path)),
+                      (int64_t)(file->size > 0 ? range.last - range.first + 1 : 0));
+    if (r < 0 || !is_get || file->size == 0)
+        return r;
+    return send_bytes(request, file, &range);
+}
+
+/* The status for a file that cannot be opened, or the error. */
+static int status_of(int error)
+{
+    switch (error) {
+    case -ENOENT:
+    case -ENOTDIR:
+    case -ENAMETOOLONG:
+    case -ELOOP:
+    case -EISDIR:
+        return 404;
+    case -EACCES:
+    case -EPERM:
+        return 403;
+    default:
+        return error;
+    }
+}
+
+static int send_file(jg_http_request *request, int directory, const char *path)
+{
+    jg__served file;
+    int r = jg__served_open(directory, path, &file);
+
+    if (r == -EISDIR)
+        return r;
+    if (r < 0)
+        return status_of(r);
+
+    r = answer(request, &file, path);
+    (void)jg__fd_close(file.fd);
+    return r;
+}
+
+int jg_http_send_file(jg_http_request *request, const char *path)
+{
+    int r = send_file(request, -1, path);
+
+    return r == -EISDIR ? 404 : r;
+}
+
+/* ---------------------------------------------------------------- directories */
+
+/* Relative links in a directory work only if its path ends in "/". */
+static int redirect(jg_http_request *request)
+{
+    const jg_http_head *head = jg_http_request_head(request);
+    jg_text path = jg_http_request_path(request), query = jg_http_head_text(head, head->query);
+    char location[MOST_PATH];
+    struct jg__output output = jg__output(location, sizeof(location));
+    int r;
+
+    /* "//host" would lead to another server. */
+    if (path.size > 1 && path.data[1] == '/')
+        return 404;
+    jg__output_text(&output, path);
+    jg__output_byte(&output, '/');
+    if (query.size > 0) {
+        jg__output_byte(&output, '?');
+        jg__output_text(&output, query);
+    }
+    if (jg__output_end(&output, NULL) < 0)
+        return 414;
+    r = jg_http_add_field(request, "Location", location);
+    return r < 0 ? r : 301;
+}
+
+static bool has_hidden_name(const char *path)
+{
+    return path[0] == '.' || strstr(path, "/.");
+}
+
+/* The path in the directory, as it was sent: the last capture of the route, and the "/" before. */
+static jg_text raw_path(const jg_http_request *request)
+{
+    jg_text raw = request->captures[request->capture_count - 1].raw;
+
+    return jg_text_of(raw.data - 1, raw.size + 1);
+}
+
+static int serve_directory(jg_http_request *request, void *arg)
+{
+    const int *directory = arg;
+    char path[MOST_PATH + sizeof(INDEX)];
+    size_t size;
+    int r = jg_url_file_path(raw_path(request), path, MOST_PATH, &size);
+
+    if (r < 0 || has_hidden_name(path))
+        return 404;
+    if (size == 0 || path[size - 1] == '/')
+        memcpy(path + size, INDEX, sizeof(INDEX));
+    r = send_file(request, *directory, path);
+    if (r == -EISDIR)
+        return size == 0 || path[size - 1] == '/' ? 404 : redirect(request);
+    return r;
+}
+
+static void close_directory(jg_app *app, void *arg)
+{
+    int *directory = arg;
+
+    (void)jg__fd_close(*directory);
+    jg__free(&app->allocator, directory, sizeof(*directory));
+}
+
+int jg_app_static(jg_app *app, const char *prefix, const char *directory)
+{
+    int *kept = jg__alloc(&app->allocator, sizeof(*kept));
+    int r = 0;
+
+    if (!kept)
+        return -ENOMEM;
+    *kept = jg__served_directory(directory);
+    if (*kept < 0) {
+        r = *kept;
+        jg__free(&app->allocator, kept, sizeof(*kept));
+        return r;
+    }
+    r = jg__app_add_entry(
+        app, &(struct jg__entry){.kind = JG__ENTRY_OWNED, .release = close_directory, .arg = kept});
+    if (r < 0) {
+        close_directory(app, kept);
+        return r;
+    }
+    /* If this fails the directory stays open, for nobody, as long as the application is there. */
+    return jg__route_add(app, app, "GET", strcmp(prefix, "/") == 0 ? "" : prefix, "/{path...}",
+                         serve_directory, kept);
+}
