@@ -12,7 +12,9 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -36,7 +38,7 @@ static int parse(const char *text, struct addrinfo **ret_address)
         size -= 2;
     }
     if (size >= sizeof(host) || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
-        strlen(colon + 1) < 1 || strlen(colon + 1) > 5)
+        strlen(colon + 1) < 1 || strlen(colon + 1) > 5 || atoi(colon + 1) > UINT16_MAX)
         return -EINVAL;
     memcpy(host, text, size);
     host[size] = 0;

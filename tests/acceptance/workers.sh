@@ -1,0 +1,53 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# workers.sh HTTP_SERVER: workers share the port, are started again when they die, end in order with
+# their parent, and tell it if they cannot work.
+set -eu
+. "$(dirname "$0")/../examples/server.inc"
+program=$1
+
+if ! command -v curl >/dev/null || ! command -v pgrep >/dev/null; then
+    echo "curl or pgrep is missing"
+    exit 77
+fi
+
+count_is() {
+    for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+        [ "$(pgrep -P "$server" | wc -l)" -ne "$1" ] || return 0
+        sleep 0.1
+    done
+    fail "there are not $1 workers"
+}
+
+ask() {
+    for i in 1 2 3 4 5 6 7 8 9 10; do
+        got=$(curl -sS --max-time 10 "$address") || fail "nobody answers"
+        [ "$got" = "Hello, World!" ] || fail "got «$got»"
+    done
+}
+
+start "$program" 127.0.0.1:0 --workers 3
+count_is 3
+ask
+kill -KILL "$(pgrep -P "$server" | head -n 1)"
+count_is 2
+count_is 3
+ask
+curl -sS --max-time 10 "${address}ext/sleep/700" >"$scratch/slow" &
+slow=$!
+sleep 0.3
+stop TERM
+wait "$slow" || fail "a request under way was lost"
+[ "$(cat "$scratch/slow")" = "Hello, World!" ] || fail "the request under way got something else"
+
+# One process alone: a port in use, addresses that are none.
+start "$program" 127.0.0.1:0
+port=${address%/}
+port=${port##*:}
+for bad in "127.0.0.1:$port" nonsense 127.0.0.1: 127.0.0.1:99999 localhost:80 :80; do
+    ! "$program" "$bad" 2>"$scratch/errors" || fail "$bad was taken"
+done
+! "$program" "127.0.0.1:$port" --workers 2 2>"$scratch/errors" || fail "the port was shared"
+ask
+stop INT
