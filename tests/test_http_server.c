@@ -5,6 +5,7 @@
 #include "http_table.h"
 
 #include "core/loop.h"
+#include "http/access_log.h"
 
 #define HOST "Host: a\r\n"
 #define END  "\r\n"
@@ -730,7 +731,7 @@ static void closing_waits_for_what_is_under_way(void **state)
 
     (void)state;
     assert_int_equal(table->close_status, 0);
-    table_expect(table, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
+    table_expect(table, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\ndone");
     free(table);
 }
 
@@ -779,6 +780,26 @@ static void a_server_without_connections_closes_at_once(void **state)
     world_done(&world);
     assert_int_equal(jg_op_status(&op), 0);
     assert_int_equal(jg_http_server_close_start(&server, 0, &op), -EBADF);
+}
+
+static void a_head_that_was_cut_short_does_not_go_on_in_another(void **state)
+{
+    struct table *table = table_new(site, NULL);
+    jg_loop *loop = table->world.loop;
+    jg_stream a, b;
+
+    (void)state;
+    assert_int_equal(jg_test_pair(loop, &a, &b, NULL), 0);
+    assert_int_equal(jg_test_pair_fail(&a, JG_READ, 12, -ECONNRESET), 0);
+    assert_int_equal(jg_stream_write(&b, "GET /x HTTP/1.1\r\n", 17), 0);
+    assert_int_equal(jg_http_serve(&table->server, &a, NULL, NULL), 0);
+    while (jg_http_server_connections(&table->server) > 0)
+        assert_true(jg_loop_run_once(loop, JG_FOREVER) >= 0);
+    jg_stream_abort(&b);
+    table->text = "GET / HTTP/1.1\r\n" HOST END;
+    table_run(table);
+    table_expect(table, HELLO);
+    free(table);
 }
 
 static void connections_over_the_limit_are_refused(void **state)
@@ -835,6 +856,116 @@ static void an_upgrade_hands_the_stream_over(void **state)
     assert_int_equal(table->end, 0);
     table_expect(table, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
                         "Upgrade: shout\r\n\r\nHELLOHELLO");
+    free(table);
+}
+
+static void watching_leaves_the_stream_to_an_upgrade(void **state)
+{
+    struct table *table = table_new(
+        change_protocol, &(jg_http_server_options){.flags = JG_HTTP_CANCEL_ON_DISCONNECT});
+
+    (void)state;
+    table->text = "GET / HTTP/1.1\r\n" HOST "Connection: upgrade\r\nUpgrade: shout\r\n" END "hi";
+    table_run(table);
+    table_expect(table, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+                        "Upgrade: shout\r\n\r\nHI");
+    free(table);
+}
+
+/* ---------------------------------------------------------------- looking on */
+
+static struct test_trace lines;
+
+static void on_done(void *arg, jg_http_request *request)
+{
+    char line[JG__ACCESS_LINE];
+    size_t size = jg__access_line(request, 784111777, line);
+
+    (void)arg;
+    test_check(strlen(lines.letters) + size < sizeof(lines.letters));
+    strncat(lines.letters, line, size);
+}
+
+static void the_log_has_a_line_for_each_request(void **state)
+{
+    struct table *table = table_new(site, &(jg_http_server_options){.on_done = on_done});
+
+    (void)state;
+    memset(&lines, 0, sizeof(lines));
+    table->text = "GET /?a=%22 HTTP/1.1\r\n" HOST END "HEAD /missing HTTP/1.0\r\n" END;
+    table_run(table);
+    assert_string_equal(lines.letters,
+                        "- - - [06/Nov/1994:08:49:37 +0000] \"GET /?a=%22 HTTP/1.1\" 200 5\n"
+                        "- - - [06/Nov/1994:08:49:37 +0000] \"HEAD /missing HTTP/1.0\" 404 -\n");
+    free(table);
+}
+
+static void what_is_refused_is_logged_without_its_bytes(void **state)
+{
+    struct table *table = table_new(site, &(jg_http_server_options){.on_done = on_done});
+
+    (void)state;
+    memset(&lines, 0, sizeof(lines));
+    table->text = "GET /\x1b[31m HTTP/1.1\r\n" HOST END;
+    table_run(table);
+    assert_string_equal(lines.letters, "- - - [06/Nov/1994:08:49:37 +0000] \"\" 400 16\n");
+    free(table);
+}
+
+/* ---------------------------------------------------------------- slow clients */
+
+static size_t most_memory;
+
+static void note_memory(struct table *table)
+{
+    size_t live = test_loop_memory(table->world.loop)->live;
+
+    if (live > most_memory)
+        most_memory = live;
+}
+
+static int write_much(jg_http_request *request, void *arg)
+{
+    static const char piece[10000];
+    int r = jg_http_begin(request, 200, NULL, JG_HTTP_NO_LENGTH);
+
+    for (int i = 0; i < 1000 && r == 0; i++) {
+        r = jg_http_write(request, piece, sizeof(piece));
+        note_memory(arg);
+    }
+    return r;
+}
+
+static int answer_shortly(jg_http_request *request, void *arg)
+{
+    static const char text[1000];
+
+    note_memory(arg);
+    return jg_http_respond(request, 200, NULL, text, sizeof(text));
+}
+
+static void a_client_that_does_not_read_costs_little_memory(void **state)
+{
+    static char flood[20000 * 32];
+    struct table *table = table_new(write_much, NULL);
+
+    (void)state;
+    most_memory = 0;
+    table->text = "GET / HTTP/1.1\r\n" HOST END;
+    table->deaf = table->keep_open = true;
+    table_run(table);
+    assert_true(most_memory < 512 << 10);
+    free(table);
+
+    for (size_t i = 0; i < 20000; i++)
+        strcpy(flood + i * strlen("GET / HTTP/1.1\r\n" HOST END), "GET / HTTP/1.1\r\n" HOST END);
+    most_memory = 0;
+    table = table_new(answer_shortly, NULL);
+    table->text = flood;
+    table->piece = 4096;
+    table->deaf = table->keep_open = true;
+    table_run(table);
+    assert_true(most_memory < 512 << 10);
     free(table);
 }
 
@@ -999,6 +1130,11 @@ int main(void)
         cmocka_unit_test(a_server_without_connections_closes_at_once),
         cmocka_unit_test(connections_over_the_limit_are_refused),
         cmocka_unit_test(an_upgrade_hands_the_stream_over),
+        cmocka_unit_test(watching_leaves_the_stream_to_an_upgrade),
+        cmocka_unit_test(the_log_has_a_line_for_each_request),
+        cmocka_unit_test(what_is_refused_is_logged_without_its_bytes),
+        cmocka_unit_test(a_client_that_does_not_read_costs_little_memory),
+        cmocka_unit_test(a_head_that_was_cut_short_does_not_go_on_in_another),
         cmocka_unit_test(values_are_released_with_the_request),
         cmocka_unit_test(memory_that_fails_anywhere_loses_nothing),
         cmocka_unit_test(nothing_is_allocated_for_each_request),

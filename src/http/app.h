@@ -31,7 +31,7 @@ typedef struct jg__route {
 
 /* A segment of paths. */
 typedef struct jg__node {
-    struct jg__node **literals; /* sorted by text */
+    struct jg__node **literals; /* sorted by size and text */
     int literal_count;
     struct jg__node *capture; /* of one segment */
     jg__route *routes;        /* that end here */

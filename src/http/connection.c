@@ -328,7 +328,7 @@ static int call_in_scope(jg__connection *c)
     c->limit = after(c, server->options.handler_timeout);
     set_waits_deadline(c);
     if (server->options.flags & JG_HTTP_CANCEL_ON_DISCONNECT && request->moved &&
-        request->body_ended) {
+        request->body_ended && !(request->parser.head.flags & JG_HTTP_WANTS_UPGRADE)) {
         c->wanted = jg_stream_buffered(c->stream) + 1;
         (void)jg_stream_peek_start(c->stream, c->wanted, &c->input, &c->op); /* it is still open */
     }
@@ -386,7 +386,6 @@ static void refuse_head(jg__connection *c, int status)
 {
     jg_http_request *request = c->request;
 
-    request->parser_ready = false;
     request->parser.head.framing = JG_HTTP_NO_BODY;
     request->parser.head.flags = 0;
     (void)jg__http_request_begin(request); /* which has nothing to copy, then */
@@ -422,6 +421,7 @@ static int parse(jg__connection *c, const char *data, size_t size)
     jg_http_request *request = c->request;
     int r = jg_http_parser_feed(&request->parser, data, size);
 
+    request->parser_ready = r > 0; /* else it would go on with this head */
     if (r > 0) {
         r = jg__http_request_begin(request);
         if (r == 0)

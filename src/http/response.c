@@ -24,11 +24,12 @@ void jg__http_drop_fields(jg_http_request *request)
 {
     const jg_allocator *allocator = &request->connection->server->loop->allocator;
 
-    if (request->fields != request->own_fields)
-        jg__free(allocator, request->fields, request->fields_capacity);
+    request->fields_size = 0;
+    if (request->fields == request->own_fields)
+        return;
+    jg__free(allocator, request->fields, request->fields_capacity);
     request->fields = request->own_fields;
     request->fields_capacity = sizeof(request->own_fields);
-    request->fields_size = 0;
 }
 
 /* Have room for so much more. */
@@ -150,11 +151,19 @@ static int begin(jg_http_request *request, int status, const char *content_type,
         return -EALREADY;
     if (status < 200 || status > 599 || type.size > 256)
         return -EINVAL;
-    (void)jg__write_status(&output, status); /* there is room for all of it */
-    put(&output, jg__http_date_line(request->connection->server), JG__HTTP_DATE_LINE);
-    if (type.data && jg__write_field(&output, TEXT("Content-Type"), type) < 0)
+    if (type.data && jg__skip_value(type.data, type.data + type.size) != type.data + type.size)
         return -EINVAL;
 
+    (void)jg__write_status(&output, status); /* there is room for all of it */
+    put(&output, jg__http_date_line(request->connection->server), JG__HTTP_DATE_LINE);
+    if (type.data) {
+        PUT(&output, "Content-Type: ");
+        put(&output, type.data, type.size);
+        PUT(&output, "\r\n");
+    }
+
+    if (request->connection->server->closing)
+        request->keep_alive = false;
     request->status = status;
     request->bodiless =
         request->parser.head.method == JG_HTTP_HEAD || status == 204 || status == 304;
@@ -205,6 +214,7 @@ static int send_piece(jg_http_request *request, const char *data, size_t size)
 
 int jg_http_write(jg_http_request *request, const void *data, size_t size)
 {
+    const jg_stream *stream = request->connection->stream;
     const char *bytes = data;
     int r = request->connection->error;
 
@@ -219,7 +229,7 @@ int jg_http_write(jg_http_request *request, const void *data, size_t size)
         size_t piece = size < PIECE ? size : PIECE;
 
         r = send_piece(request, bytes, piece);
-        if (r == 0)
+        if (r == 0 && stream->queued > stream->high_mark)
             r = jg__http_drain(request->connection);
         bytes += piece;
         size -= piece;
