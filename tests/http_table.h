@@ -30,7 +30,8 @@ struct table {
     jg_time grace;  /* of the close, at the end */
     int closed;     /* calls of on_closed */
     int close_status;
-    jg_time ended_at; /* when the client saw the end */
+    jg_time began_at; /* when the client saw the first byte */
+    jg_time ended_at; /* and the end */
     int end;          /* 0: a regular end of the connection, or an error */
     size_t received;
     char output[1 << 20];
@@ -77,6 +78,8 @@ static inline int table_receive(void *arg)
 
         r = jg_stream_read(&table->client, full ? waste : table->output + table->received,
                            full ? sizeof(waste) : room);
+        if (r > 0 && table->received == 0)
+            table->began_at = jg_loop_now(table->world.loop);
         if (r > 0 && !full)
             table->received += (size_t)r;
     } while (r > 0);

@@ -117,6 +117,8 @@ static void paths_lead_to_their_handlers(void **state)
     route(app, "GET", "/users/{id}/files/{name}", "file");
     route(app, "GET", "/files/{rest...}", "files");
     route(app, "GET", "/files/index", "index");
+    route(app, "GET", "/try/{id}/x", "x");
+    route(app, "GET", "/try/{rest...}", "try");
     expect(app, "GET /", "200 root");
     expect(app, "GET /users", "200 users");
     expect(app, "GET /users/", "200 slash");
@@ -130,6 +132,8 @@ static void paths_lead_to_their_handlers(void **state)
     expect(app, "GET /files/a/b%2e/c", "200 files rest=a/b./c");
     expect(app, "GET /files/index", "200 index");
     expect(app, "GET /files/index/x", "200 files rest=index/x");
+    expect(app, "GET /try/1/x", "200 x id=1");
+    expect(app, "GET /try/1/y", "200 try rest=1/y");
     expect(app, "GET http://a", "200 root");
     expect(app, "GET /nowhere", "404 404 Not Found\n");
     expect(app, "GET /users/7/files/", "404 404 Not Found\n");

@@ -14,6 +14,7 @@
 
 #include "base/time.h"
 #include "coro/coro.h"
+#include "platform/socket.h"
 
 #include <errno.h>
 #include <string.h>
@@ -174,6 +175,9 @@ static void cut(jg__connection *c)
         jg__http_buffer_give(c->server, c->output);
         c->output = NULL;
     }
+    /* Half an answer that ends with the connection must not look like a whole one. */
+    if (c->request && c->request->status != 0 && jg_stream_fd(c->stream) >= 0)
+        jg__socket_cut(jg_stream_fd(c->stream));
     drop_request(c);
     if (c->state != JG__HTTP_CLOSE)
         jg_timer_stop(&c->own.timer);
@@ -386,6 +390,9 @@ static void refuse_head(jg__connection *c, int status)
 {
     jg_http_request *request = c->request;
 
+    /* What was parsed by then depends on how the bytes came: the answer must not. */
+    request->parser.head.method = JG_HTTP_OTHER;
+    request->parser.head.minor = 1;
     request->parser.head.framing = JG_HTTP_NO_BODY;
     request->parser.head.flags = 0;
     (void)jg__http_request_begin(request); /* which has nothing to copy, then */
