@@ -462,32 +462,29 @@ static int next(jg__connection *c)
     return parse(c, input->data + input->begin, input->end - input->begin);
 }
 
-/* Let others have their turn, and the client take what was written. Returns 0 or an error. */
-static int make_a_pause(jg__connection *c, bool give_way)
+/* Let the client take what was written, and others have their turn. Returns 0 or an error. */
+static int give_way(jg__connection *c)
 {
-    if (give_way || jg_stream_queued(c->stream) > c->stream->high_mark) {
-        int r = jg__http_flush(c);
+    int r = jg__http_flush(c);
 
-        if (r == 0)
-            r = jg__http_drain(c);
-        return r == 0 && give_way ? jg_sleep(0) : r;
-    }
-    return 0;
+    if (r == 0)
+        r = jg__http_drain(c);
+    return r < 0 ? r : jg_sleep(0);
 }
 
 static int converse(void *arg)
 {
     jg__connection *c = arg;
-    const uint32_t most = c->server->options.max_pipelined;
+    uint32_t left = c->server->options.max_pipelined;
 
-    for (uint32_t count = 1; answer(c); count++) {
-        bool give_way = count == most;
-
-        if (give_way)
-            count = 0;
-        if (make_a_pause(c, give_way) < 0) {
-            cut(c);
-            break;
+    while (answer(c)) {
+        left--;
+        if (left == 0) {
+            left = c->server->options.max_pipelined;
+            if (give_way(c) < 0) {
+                cut(c);
+                break;
+            }
         }
         if (next(c) <= 0)
             break;
