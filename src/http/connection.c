@@ -12,145 +12,11 @@
  */
 #include "http/server.h"
 
-#include "base/time.h"
 #include "coro/coro.h"
 #include "platform/socket.h"
 
 #include <errno.h>
 #include <string.h>
-
-static const char unavailable[] = "HTTP/1.1 503 Service Unavailable\r\n"
-                                  "Content-Length: 0\r\nConnection: close\r\n\r\n";
-
-/* ---------------------------------------------------------------- time */
-
-/* The timer is only ever set to an earlier time; it sets itself to a later one when it fires. */
-static void set_deadline(jg__connection *c, jg_time deadline)
-{
-    jg_timer *timer = &c->own.timer;
-
-    c->deadline = deadline;
-    if (deadline != JG_FOREVER &&
-        (!jg_handle_started(&timer->handle) || timer->deadline > deadline))
-        jg_call_at(c->server->loop, timer, deadline);
-}
-
-static jg_time after(const jg__connection *c, jg_time delay)
-{
-    if (delay == JG_FOREVER)
-        return JG_FOREVER;
-    return jg__time_add(jg_loop_time(c->server->loop), delay);
-}
-
-static jg_time earlier(jg_time a, jg_time b)
-{
-    return a < b ? a : b;
-}
-
-static void set_waits_deadline(jg__connection *c)
-{
-    jg_time deadline = c->limit;
-
-    for (int i = 0; i < 2; i++) {
-        if (c->waits[i].op)
-            deadline = earlier(deadline, c->waits[i].deadline);
-    }
-    set_deadline(c, deadline);
-}
-
-int jg__http_wait(jg__connection *c, int direction, int started)
-{
-    struct jg__http_wait *wait = &c->waits[direction];
-    jg_op *op = jg__coro_op();
-    int r;
-
-    if (started < 0)
-        return started;
-    if (!jg_op_pending(op))
-        return jg_await(op);
-
-    *wait = (struct jg__http_wait){
-        .op = op,
-        .deadline = after(c, c->server->options.body_timeout),
-    };
-    set_waits_deadline(c);
-    r = jg_await(op);
-    wait->op = NULL;
-    set_waits_deadline(c);
-    return wait->timed_out && r == -ECANCELED ? -ETIMEDOUT : r;
-}
-
-/* ---------------------------------------------------------------- output */
-
-int jg__http_flush(jg__connection *c)
-{
-    jg__http_buffer *output = c->output;
-    int r;
-
-    if (!output)
-        return c->error;
-
-    c->output = NULL;
-    (void)jg_call_cancel(&c->flush);
-    r = c->error ? c->error : jg_stream_write(c->stream, output->data, output->size);
-    jg__http_buffer_give(c->server, output);
-    c->error = r;
-    return r;
-}
-
-static void on_flush(void *arg)
-{
-    (void)jg__http_flush(arg); /* the error stays with the connection */
-}
-
-int jg__http_send(jg__connection *c, const void *data, size_t size)
-{
-    jg__http_buffer *output = c->output;
-    struct iovec pieces[2];
-
-    if (c->error || size == 0)
-        return c->error;
-
-    if (!output && size <= JG__HTTP_BUFFER) {
-        output = jg__http_buffer_take(c->server);
-        if (output) {
-            c->output = output;
-            jg_call_soon(c->server->loop, &c->flush);
-        }
-    }
-    if (output && size <= JG__HTTP_BUFFER - output->size) {
-        memcpy(output->data + output->size, data, size);
-        output->size += (uint32_t)size;
-        return 0;
-    }
-
-    pieces[0] = (struct iovec){output ? output->data : NULL, output ? output->size : 0};
-    pieces[1] = (struct iovec){(void *)(uintptr_t)data, size};
-    c->error = jg_stream_writev(c->stream, pieces, 2);
-    if (output) {
-        c->output = NULL;
-        (void)jg_call_cancel(&c->flush);
-        jg__http_buffer_give(c->server, output);
-    }
-    return c->error;
-}
-
-int jg__http_drain(jg__connection *c)
-{
-    jg_stream *stream = c->stream;
-    uint64_t before;
-    int r = c->error;
-
-    while (r == 0 && jg_stream_queued(stream) > stream->high_mark) {
-        before = jg_stream_bytes_out(stream);
-        r = jg__http_wait(c, JG__HTTP_WRITING, jg_stream_drain_start(stream, jg__coro_op()));
-        if (r == -ETIMEDOUT && jg_stream_bytes_out(stream) > before)
-            r = 0;
-    }
-    if (r < 0 && r != -ECANCELED)
-        c->error = r;
-    return r;
-}
 
 /* ---------------------------------------------------------------- the end */
 
@@ -230,7 +96,7 @@ static void finish(jg__connection *c)
         return;
     }
     c->state = JG__HTTP_LINGER;
-    set_deadline(c, after(c, c->server->options.linger_timeout));
+    jg__http_set_deadline(c, jg__http_after(c, c->server->options.linger_timeout));
     if (!jg_op_pending(&c->op))
         wait_for_input(c, 1);
 }
@@ -329,8 +195,8 @@ static int call_in_scope(jg__connection *c)
 
     jg_scope_enter(&scope, NULL);
     request->scope = &scope;
-    c->limit = after(c, server->options.handler_timeout);
-    set_waits_deadline(c);
+    c->limit = jg__http_after(c, server->options.handler_timeout);
+    jg__http_set_waits_deadline(c);
     if (server->options.flags & JG_HTTP_CANCEL_ON_DISCONNECT && request->moved &&
         request->body_ended && !(request->parser.head.flags & JG_HTTP_WANTS_UPGRADE)) {
         c->wanted = jg_stream_buffered(c->stream) + 1;
@@ -385,6 +251,16 @@ static bool answer(jg__connection *c)
 
 /* ---------------------------------------------------------------- heads */
 
+/* There is no memory to answer with. */
+static void refuse_service(jg__connection *c)
+{
+    static const char text[] = "HTTP/1.1 503 Service Unavailable\r\n"
+                               "Content-Length: 0\r\nConnection: close\r\n\r\n";
+
+    (void)jg__http_send(c, text, sizeof(text) - 1); /* it is the end anyway */
+    finish(c);
+}
+
 /* The head cannot be understood, or did not come in time: say so and end. */
 static void refuse_head(jg__connection *c, int status)
 {
@@ -418,7 +294,7 @@ static void become_idle(jg__connection *c)
         close_stream(c);
         return;
     }
-    set_deadline(c, after(c, c->server->options.idle_timeout));
+    jg__http_set_deadline(c, jg__http_after(c, c->server->options.idle_timeout));
     wait_for_input(c, 1);
 }
 
@@ -433,13 +309,12 @@ static int parse(jg__connection *c, const char *data, size_t size)
         r = jg__http_request_begin(request);
         if (r == 0)
             return 1;
-        (void)jg__http_send(c, unavailable, sizeof(unavailable) - 1); /* it is the end anyway */
-        finish(c);
+        refuse_service(c);
         return 0;
     }
     if (r == 0 && !c->at_end) {
         if (c->state != JG__HTTP_HEAD)
-            set_deadline(c, after(c, c->server->options.header_timeout));
+            jg__http_set_deadline(c, jg__http_after(c, c->server->options.header_timeout));
         c->state = JG__HTTP_HEAD;
         (void)jg__http_flush(c); /* an error will be seen in the answer */
         wait_for_input(c, size + 1);
@@ -501,8 +376,7 @@ static void start(jg__connection *c)
     jg_call *call;
 
     if (jg_spawn(&server->scope, converse, c, &options) < 0) {
-        (void)jg__http_send(c, unavailable, sizeof(unavailable) - 1);
-        finish(c);
+        refuse_service(c);
         return;
     }
     c->state = JG__HTTP_BUSY;
@@ -526,8 +400,7 @@ static void on_head_bytes(jg__connection *c, int status)
     if (!c->request) {
         c->request = jg__http_request_take(c->server);
         if (!c->request) {
-            (void)jg__http_send(c, unavailable, sizeof(unavailable) - 1);
-            finish(c);
+            refuse_service(c);
             return;
         }
         c->request->connection = c;
@@ -610,7 +483,7 @@ static void on_deadline(void *arg)
     const jg_time now = jg_loop_time(c->server->loop);
 
     if (now < c->deadline) {
-        set_deadline(c, c->deadline);
+        jg__http_set_deadline(c, c->deadline);
         return;
     }
     if (c->state == JG__HTTP_BUSY) {
@@ -637,6 +510,6 @@ void jg__http_begin_connection(jg__connection *c)
     c->at_end = false;
     jg_timer_init(&c->own.timer, on_deadline, c);
     jg_op_init(&c->op, loop, on_op, c);
-    jg_call_init(&c->flush, on_flush, c);
+    jg_call_init(&c->flush, jg__http_on_flush, c);
     become_idle(c);
 }

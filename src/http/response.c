@@ -237,15 +237,21 @@ int jg_http_write(jg_http_request *request, const void *data, size_t size)
     return r;
 }
 
+/* The answer is whole: what of the request is not worth reading, or will not be sent, ends with the
+   connection. */
+static void forgo_body(jg_http_request *request)
+{
+    if (request->status == 0 && !request->body_ended &&
+        (request->wait_continue || request->body_left > JG__HTTP_DRAIN))
+        request->keep_alive = false;
+}
+
 int jg_http_respond(jg_http_request *request, int status, const char *content_type,
                     const void *data, size_t size)
 {
     int r;
 
-    /* What of the body is not worth reading, or will not be sent, ends with the connection. */
-    if (request->status == 0 && !request->body_ended &&
-        (request->wait_continue || request->body_left > JG__HTTP_DRAIN))
-        request->keep_alive = false;
+    forgo_body(request);
     r = begin(request, status, content_type, size);
     if (r < 0 || size == 0)
         return r;
@@ -256,19 +262,18 @@ int jg__http_answer_plain(jg_http_request *request, int status)
 {
     char buffer[64];
     struct jg__output output = jg__output(buffer, sizeof(buffer));
+    int r;
 
     jg__output_number(&output, (uint64_t)status, 3);
     PUT(&output, " ");
     jg__output_string(&output, jg__http_reason(status));
     PUT(&output, "\n");
-    /* It is too small for a wait. */
+    forgo_body(request);
     if (status == 204 || status == 304)
         return begin(request, status, NULL, 0);
-    if (!request->body_ended && (request->wait_continue || request->body_left > JG__HTTP_DRAIN))
-        request->keep_alive = false;
-    if (begin(request, status, "text/plain; charset=utf-8", output.size) < 0)
-        return -EIO;
-    return request->bodiless ? 0 : send_piece(request, output.data, output.size);
+    r = begin(request, status, "text/plain; charset=utf-8", output.size);
+    /* It is too small for a wait. */
+    return r < 0 || request->bodiless ? r : send_piece(request, output.data, output.size);
 }
 
 int jg__http_response_end(jg_http_request *request)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The HTTP server as its own modules see it: server.c keeps the connections, connection.c has what
- * happens on one of them, request.c and response.c are what a handler calls; app.c and its like are
- * built on these.
+ * happens on one of them, exchange.c how it waits and sends, request.c and response.c are what a
+ * handler calls; app.c and its like are built on these.
  *
  * Invariants: a connection that waits for a request has neither a request nor a buffer. Its `op` is
  * pending while no coroutine has it, and with JG_HTTP_CANCEL_ON_DISCONNECT also while one has. What
@@ -158,8 +158,19 @@ void jg__http_begin_connection(jg__connection *connection);
 void jg__http_close_idle(jg__connection *connection);
 void jg__http_cut(jg__connection *connection);
 
+/* ---------------------------------------------------------------- exchange.c */
+
+/* Have the timer fire at this time; JG_FOREVER: never. And the deadline after a delay, in ns. */
+void jg__http_set_deadline(jg__connection *connection, jg_time deadline);
+jg_time jg__http_after(const jg__connection *connection, jg_time delay);
+
+/* Set it to what comes first of the handler's limit and what the coroutine waits for. */
+void jg__http_set_waits_deadline(jg__connection *connection);
+
 /* Give what there is of output to the stream. Returns 0 or an error. */
 int jg__http_flush(jg__connection *connection);
+
+void jg__http_on_flush(void *arg); /* the same, of the call `flush` */
 
 /* Send data after what there is of output, or with it. */
 int jg__http_send(jg__connection *connection, const void *data, size_t size);
