@@ -165,7 +165,7 @@ typedef struct jg_run_app_options {
  * SIGTERM. Then stop listening, let requests that are under way end within the grace period, and
  * stop the application. aiohttp: run_app.
  *
- * address   "127.0.0.1:8080", "[::1]:8080"; port 0 picks a free one.
+ * address   as jg_address_parse reads it: "127.0.0.1:8080", "[::1]:8080"; port 0 picks a free one.
  * options   or NULL.
  *
  * Returns   0 after a signal; an error of listening, or of the set-up.

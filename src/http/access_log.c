@@ -7,6 +7,7 @@
 #include "http/access_log.h"
 
 #include "http/output.h"
+#include "platform/address.h"
 #include "platform/bind.h"
 
 #include <juggle/http_field.h>
@@ -44,16 +45,25 @@ static void put_date(struct jg__output *output, int64_t now)
     jg__output_string(output, " +0000");
 }
 
+/* The host of the peer, where it has one. */
+static void put_peer(struct jg__output *output, const jg_http_request *request)
+{
+    const int fd = jg_stream_fd(jg_http_request_stream(request));
+    char text[JG_ADDRESS_TEXT] = "-";
+    jg_address peer;
+
+    if (fd >= 0 && jg__bind_peer(fd, &peer) == 0 && jg_address_family(&peer) != JG_UNIX)
+        jg__address_host(&peer, text);
+    jg__output_string(output, text);
+}
+
 size_t jg__access_line(const jg_http_request *request, int64_t now, char buffer[JG__ACCESS_LINE])
 {
     struct jg__output output = jg__output(buffer, JG__ACCESS_LINE);
     const jg_http_head *head = jg_http_request_head(request);
     const int status = jg_http_request_status(request);
-    int fd = jg_stream_fd(jg_http_request_stream(request));
-    char peer[64];
 
-    jg__output_string(&output,
-                      fd >= 0 && jg__socket_peer_text(fd, peer, sizeof(peer)) == 0 ? peer : "-");
+    put_peer(&output, request);
     jg__output_string(&output, " - - [");
     put_date(&output, now);
     jg__output_string(&output, "] \"");

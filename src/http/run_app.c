@@ -20,7 +20,6 @@
 #define BACKLOG      1024
 #define ACCEPTS      64                     /* connections accepted in a turn */
 #define ACCEPT_PAUSE (100 * JG_MILLISECOND) /* without descriptors to accept with */
-#define ADDRESS_SIZE 80
 
 struct program {
     jg_app *app;
@@ -59,7 +58,7 @@ static void on_connection(void *arg, int events)
         return;
     }
     for (int i = 0; i < ACCEPTS; i++) {
-        int fd = jg__listen_accept(program->listener.handle.number);
+        int fd = jg__bind_accept(program->listener.handle.number);
 
         if (fd == -EAGAIN)
             return;
@@ -86,18 +85,21 @@ static void on_pause_over(void *arg)
 /* Tell people, and scripts, that there is somebody to connect to, and where. */
 static void announce(int fd)
 {
-    char address[ADDRESS_SIZE];
+    char text[JG_ADDRESS_TEXT];
+    jg_address address;
 
-    if (jg__socket_own_text(fd, address, sizeof(address)) < 0)
+    if (jg__bind_own(fd, &address) < 0 || jg_address_format(&address, text, sizeof(text)) < 0)
         return;
-    printf("listening on http://%s/\n", address);
+    printf(jg_address_family(&address) == JG_UNIX ? "listening on %s\n"
+                                                  : "listening on http://%s/\n",
+           text);
     (void)fflush(stdout); /* whoever does not hear it will miss it */
 }
 
 static int start_listening(struct program *program, jg_loop *loop)
 {
     const int backlog = program->options->backlog;
-    int r = jg__listen_start(program->fd, backlog > 0 ? backlog : BACKLOG);
+    int r = jg__bind_listen(program->fd, backlog > 0 ? backlog : BACKLOG);
 
     if (r < 0)
         return r;
@@ -207,36 +209,33 @@ static int run(jg_app *app, int fd, bool announces, const jg_run_app_options *op
     return r;
 }
 
-static int run_workers(jg_app *app, int fd, const char *address, const jg_run_app_options *options)
+static int run_workers(jg_app *app, int fd, const jg_run_app_options *options)
 {
-    const int place = jg__prefork(options->workers);
-    int own;
+    jg_address address;
+    int place, own, r = jg__bind_own(fd, &address);
 
+    place = r < 0 ? r : jg__prefork(options->workers);
     (void)jg__fd_close(fd);
     if (place <= 0)
         return place;
-    own = jg__listen_bind(address, true);
+    own = jg__bind(&address, true);
     jg__prefork_exit(own < 0 ? own : run(app, own, place == 1 && !options->quiet, options));
 }
 
 int jg_run_app(jg_app *app, const char *address, const jg_run_app_options *options)
 {
     static const jg_run_app_options defaults = {0};
-    char text[ADDRESS_SIZE];
-    int fd, r;
+    jg_address parsed;
+    int fd, r = jg_address_parse(address, &parsed);
 
     if (!options)
         options = &defaults;
-    fd = jg__listen_bind(address, options->workers > 1);
+    if (r < 0)
+        return r;
+    fd = jg__bind(&parsed, options->workers > 1);
     if (fd < 0)
         return fd;
-    if (options->workers <= 1)
-        return run(app, fd, !options->quiet, options);
-
-    r = jg__socket_own_text(fd, text, sizeof(text));
-    if (r < 0) {
-        (void)jg__fd_close(fd);
-        return r;
-    }
-    return run_workers(app, fd, text, options);
+    if (options->workers > 1)
+        return run_workers(app, fd, options);
+    return run(app, fd, !options->quiet, options);
 }

@@ -13,6 +13,7 @@
 #include "http/output.h"
 #include "platform/clock.h"
 #include "platform/descriptor.h"
+#include "platform/disk.h"
 #include "platform/served.h"
 
 #include <juggle/http_field.h>
@@ -69,10 +70,11 @@ static int send_bytes(jg_http_request *request, const jg__served *file,
     if (!buffer)
         return -ENOMEM;
     while (left > 0 && r == 0) {
-        ssize_t n = jg__served_read(file, buffer, left < capacity ? (size_t)left : capacity, at);
+        const size_t size = left < capacity ? (size_t)left : capacity;
+        int n = jg__disk_read(file->fd, buffer, (int)size, (int64_t)at);
 
         if (n <= 0)
-            return n < 0 ? (int)n : -EIO; /* it became shorter */
+            return n < 0 ? n : -EIO; /* it became shorter */
         r = jg_http_write(request, buffer, (size_t)n);
         at += (uint64_t)n;
         left -= (uint64_t)n;

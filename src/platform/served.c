@@ -54,13 +54,3 @@ int jg__served_open(int directory, const char *path, jg__served *ret_file)
     };
     return 0;
 }
-
-ssize_t jg__served_read(const jg__served *file, void *buf, size_t size, uint64_t offset)
-{
-    ssize_t n;
-
-    do
-        n = pread(file->fd, buf, size, (off_t)offset);
-    while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : n;
-}
