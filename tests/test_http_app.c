@@ -346,6 +346,41 @@ static void memory_that_fails_leaves_an_application_as_it_was(void **state)
     }
 }
 
+static void memory_that_fails_while_it_runs_loses_nothing(void **state)
+{
+    bool failed = true;
+
+    (void)state;
+    memset(&trace, 0, sizeof(trace));
+    for (long fail_at = 1; failed; fail_at++) {
+        jg_app *app = new_app();
+        struct table *table = table_new(jg_app_handle, NULL);
+        struct test_memory *loops = test_loop_memory(table->world.loop);
+
+        route(app, "GET", "/{id}/{name}", "a");
+        assert_int_equal(jg_app_background(app, "work", refuse, NULL), 0);
+        table->server.arg = app;
+        table->text = "GET /0123456789/%41 HTTP/1.1\r\n" HOST END "GET /x HTTP/1.1\r\n" HOST END
+                      "GET /1/2?a=b HTTP/1.1\r\n" HOST END;
+        table->pair.piece = 10;
+        table->grace = JG_SECOND;
+        table->world.loop->on_error = NULL;
+        assert_int_equal(
+            jg_test_pair(table->world.loop, &table->ours, &table->client, &table->pair), 0);
+        assert_int_equal(jg_http_serve(&table->server, &table->ours, NULL, NULL), 0);
+        assert_int_equal(jg_spawn(&table->world.root, main_of_app, table, NULL), 0);
+        table->close_status = 1;
+        loops->fail_at = loops->calls + fail_at;
+        while (table->close_status == 1 || jg_app_scope(app))
+            assert_true(jg_loop_run_once(table->world.loop, JG_FOREVER) >= 0);
+        failed = loops->calls >= loops->fail_at;
+        loops->fail_at = 0;
+        world_done(&table->world);
+        free(table);
+        free_app(app);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +391,7 @@ int main(void)
         cmocka_unit_test(what_is_set_up_is_torn_down_in_reverse),
         cmocka_unit_test(a_set_up_that_fails_is_undone),
         cmocka_unit_test(memory_that_fails_leaves_an_application_as_it_was),
+        cmocka_unit_test(memory_that_fails_while_it_runs_loses_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

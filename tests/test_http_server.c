@@ -507,6 +507,32 @@ static void requests_in_any_pieces_are_answered_alike(void **state)
     free(whole);
 }
 
+static void the_order_of_what_is_ready_does_not_matter(void **state)
+{
+    static const char text[] = "GET /sleep HTTP/1.1\r\n" HOST END "POST /sum HTTP/1.1\r\n" HOST
+                               "Content-Length: 6\r\n" END "canary"
+                               "GET /stream HTTP/1.1\r\n" HOST "Connection: close\r\n" END;
+    struct table *whole = exchange_with(NULL, text);
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        const jg_http_server_options options = {
+            .flags = seed % 2 ? JG_HTTP_CANCEL_ON_DISCONNECT : 0,
+            .handler_timeout = seed % 3 ? 0 : 4 * JG_SECOND,
+        };
+        struct table *table = table_new(site, &options);
+
+        jg_test_shuffle(table->world.loop, seed);
+        table->text = text;
+        table->keep_open = true;
+        table->pair.piece = seed % 5;
+        table_run(table);
+        table_expect(table, whole->output);
+        free(table);
+    }
+    free(whole);
+}
+
 static void pipelined_requests_are_answered_in_order(void **state)
 {
     struct table *table = table_new(site, &(jg_http_server_options){.max_pipelined = 7});
@@ -1167,6 +1193,7 @@ int main(void)
         cmocka_unit_test(handlers_that_fail_are_500_and_reported),
         cmocka_unit_test(an_answer_that_fails_half_way_is_cut),
         cmocka_unit_test(requests_in_any_pieces_are_answered_alike),
+        cmocka_unit_test(the_order_of_what_is_ready_does_not_matter),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(an_idle_connection_is_closed),
         cmocka_unit_test(a_head_that_does_not_end_is_408),
