@@ -5,7 +5,7 @@
 #include <juggle.h>
 
 #define BENCH_LIB "juggle"
-typedef jg_semaphore lib_baton;
+typedef jg_queue lib_baton;
 #include "coro_benches.h"
 
 struct main_call {
@@ -35,17 +35,25 @@ static inline void lib_yield(void)
 
 static inline void lib_baton_init(lib_baton *baton)
 {
-    jg_semaphore_init(baton, 0, 1);
+    const jg_queue_options options = {.item_size = sizeof(int), .limit = 1, .reserve = 1};
+
+    jg_queue_fini(baton); /* of the last time; none is zeroed memory */
+    bench_check(jg_queue_init(baton, jg_task_loop(jg_task_current()), &options) == 0,
+                "jg_queue_init");
 }
 
 static inline void lib_give(lib_baton *baton)
 {
-    jg_semaphore_release(baton);
+    const int item = 1;
+
+    bench_check(jg_queue_put(baton, &item) == 0, "jg_queue_put");
 }
 
 static inline void lib_take(lib_baton *baton)
 {
-    bench_check(jg_semaphore_acquire(baton) == 0, "jg_semaphore_acquire");
+    int item;
+
+    bench_check(jg_queue_get(baton, &item) == 0, "jg_queue_get");
 }
 
 struct body {
