@@ -12,6 +12,7 @@
 #include <juggle/file.h>
 #include <juggle/http.h>
 #include <juggle/http_app.h>
+#include <juggle/http_client.h>
 #include <juggle/http_field.h>
 #include <juggle/http_multipart.h>
 #include <juggle/http_parser.h>

@@ -2,7 +2,7 @@
  *
  * Texts of errors, and the version.
  */
-#include <juggle/http_parser.h>
+#include <juggle/http_client.h>
 
 #include <string.h>
 
@@ -28,8 +28,21 @@ static const char *const http_errors[] = {
     "HTTP: connection ended within a message",
 };
 
+static const char *const http_client_errors[] = {
+    "HTTP: there is no TLS to open https URLs with",
+    "HTTP: connection ended without a response",
+    "HTTP: no connection in time",
+    "HTTP: connection was quiet for too long",
+    "HTTP: no complete response in time",
+    "HTTP: too many redirects",
+    "HTTP: redirect to an invalid location",
+    "HTTP: unexpected protocol switch",
+};
+
 const char *jg_strerror(int error)
 {
+    if (error <= JG_EHTTP_NO_TLS && error >= JG_EHTTP_SWITCHED)
+        return http_client_errors[JG_EHTTP_NO_TLS - error];
     if (error <= JG_EHTTP_LINE && error >= JG_EHTTP_TRUNCATED)
         return http_errors[JG_EHTTP_LINE - error];
     switch (error) {
