@@ -724,6 +724,14 @@ static void what_is_left_at_the_end_of_a_queue_is_told_of(void **state)
     test_loop_done(stage.loop);
 }
 
+static void ending_a_queue_of_zeroed_memory_does_nothing(void **state)
+{
+    jg_queue queue = {.loop = NULL};
+
+    (void)state;
+    assert_int_equal(jg_queue_fini(&queue), 0);
+}
+
 static void statistics_add_up(void **state)
 {
     struct stage stage;
@@ -1218,6 +1226,7 @@ int main(void)
         cmocka_unit_test(immediate_shutdown_tells_of_what_it_drops_and_join_waits_for_the_rest),
         cmocka_unit_test(immediate_shutdown_ends_join_if_nothing_is_being_dealt_with),
         cmocka_unit_test(what_is_left_at_the_end_of_a_queue_is_told_of),
+        cmocka_unit_test(ending_a_queue_of_zeroed_memory_does_nothing),
         cmocka_unit_test(statistics_add_up),
         cmocka_unit_test(options_that_contradict_each_other_are_refused),
         cmocka_unit_test(an_item_for_which_there_is_no_memory_is_not_taken),

@@ -76,7 +76,8 @@ typedef struct jg_queue {
 JG_API int jg_queue_init(jg_queue *queue, jg_loop *loop, const jg_queue_options *options);
 
 /**
- * End a queue that nobody waits for. Items that are in it are dropped.
+ * End a queue that nobody waits for, or do nothing with zeroed memory. Items that are in it are
+ * dropped.
  *
  * Returns   how many that were; 0 is a clean end.
  * Owns      nothing.

@@ -389,6 +389,9 @@ size_t jg_queue_fini(jg_queue *queue)
 {
     size_t dropped;
 
+    if (!queue->loop)
+        return 0; /* zeroed memory */
+
     jg__check_thread(queue->loop);
     dropped = drop_all(queue);
     jg__check(!jg__has_waiters(&queue->getters) && !jg__has_waiters(&queue->putters) &&
