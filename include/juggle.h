@@ -26,5 +26,6 @@
 #include <juggle/text.h>
 #include <juggle/tree.h>
 #include <juggle/url.h>
+#include <juggle/websocket.h>
 
 #endif
