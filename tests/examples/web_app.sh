@@ -59,7 +59,7 @@ done
 end
 wait "$page" || fail "the events were cut off"
 expect 'Content-Type: text/event-stream'
-expect '"scope application"'
+expect '"scope application, keeps going"'
 expect 'task worker: '
 expect_sum "$scratch/output"
 grep -q 'dropped [1-9]' "$scratch/output" || fail "it did a hundred jobs in time"
