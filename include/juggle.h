@@ -17,9 +17,11 @@
 #include <juggle/http_multipart.h>
 #include <juggle/http_parser.h>
 #include <juggle/loop.h>
+#include <juggle/net.h>
 #include <juggle/op.h>
 #include <juggle/queue.h>
 #include <juggle/resolve.h>
+#include <juggle/server.h>
 #include <juggle/stream.h>
 #include <juggle/sync.h>
 #include <juggle/task.h>
