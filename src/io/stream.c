@@ -97,21 +97,20 @@ int jg_stream_open_with(jg_stream *stream, jg_loop *loop, const jg_transport *tr
     return r;
 }
 
-/* The transport is gone. */
-static void fail(jg_stream *stream, int error)
+void jg__stream_stop_reading(jg_stream *stream, int error)
 {
     if (!stream->read_error)
         stream->read_error = (int16_t)error;
     if (stream->reader && !(stream->flags & JG__STREAM_CLOSING))
         jg__stream_read_on(stream);
-    jg__stream_fail_writing(stream, error);
 }
 
 void jg_stream_ready(jg_stream *stream, int events)
 {
     jg__check(stream->transport != NULL, "the stream is not open");
-    if (events < 0) {
-        fail(stream, events);
+    if (events < 0) { /* the transport is gone */
+        jg__stream_stop_reading(stream, events);
+        jg__stream_fail_writing(stream, events);
         return;
     }
     if (events & JG_HANGUP)
@@ -342,7 +341,7 @@ int jg_stream_fd(const jg_stream *stream)
 {
     const jg_transport *transport = stream->transport;
 
-    if (transport != &jg__socket_transport && transport != &jg__file_transport)
+    if (!transport || transport->wait != jg__socket_transport.wait)
         return -EBADF;
     return stream->own.watcher.handle.number;
 }

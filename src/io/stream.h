@@ -85,6 +85,9 @@ int jg__stream_place(jg_stream *stream);
 /* stream_read.c: go on with the pending read; fail it; give all blocks back. */
 void jg__stream_read_on(jg_stream *stream);
 void jg__stream_end_read(jg_stream *stream, int error);
+
+/* Reads fail from now on, after what is buffered; writing goes on. */
+void jg__stream_stop_reading(jg_stream *stream, int error);
 void jg__block_free(jg__streams *streams, jg__block *block);
 void jg__blocks_fini(jg__streams *streams);
 
