@@ -33,30 +33,37 @@ typedef struct jg_listen_options {
  * Told of a connection that was accepted. It may do anything, also with the listener.
  *
  * fd        non-blocking, close-on-exec; for jg_stream_open, as a rule.
- * peer      valid during the call; not one address if it is of a Unix socket without a name.
+ * peer      valid during the call. A Unix socket without a name has an address without one.
  *
  * Returns   0, and the descriptor is its own; or an error, and the listener closes it.
  */
 typedef int (*jg_accept_fn)(void *arg, int fd, const jg_address *peer);
 
+/* How often something may be tried before it has to be ready again. */
+typedef struct jg__grant {
+    uint16_t turn, size, left;
+} jg__grant;
+
 /* A listening socket, in your memory. The fields are its own. */
 struct jg_listener {
-    jg_watcher watcher; /* its `number` is the descriptor; -1: not open */
     jg_loop *loop;      /* NULL: not open, as in zeroed memory */
+    jg_watcher watcher; /* its `number` is the descriptor; -1: it is lost */
+    jg_timer timer;     /* while it waits for descriptors or memory to come back */
+    jg_time pause;      /* ns, of the last such wait; 0: all is well */
     jg_link acceptors;  /* ops that wait, the first to come first */
     jg_accept_fn fn;    /* NULL: not started */
     void *arg;
-    jg_timer timer;     /* while it backs off for want of descriptors or memory */
-    jg_time pause;      /* ns, of the last time; 0: all is well */
-    uint64_t inode[2];  /* of the path that is to be unlinked; 0: none */
+    jg_link link; /* among those of `owner`, a server */
+    void *owner;
+    bool *gone;         /* set when it is closed in the middle of something; or NULL */
     uint64_t accepted;  /* connections */
     uint64_t shed;      /* connections that were closed for want of descriptors */
+    uint64_t inode[2];  /* of the path that is to be unlinked; 0: none */
+    unsigned forks;     /* as of the loop: whose path that is */
     uint32_t high_mark; /* of the streams */
-    int reserve;        /* a descriptor for bad times, or -1 */
-    uint16_t turn;      /* the last one that used up its grant */
-    uint16_t grant;     /* how many may be accepted in a turn, */
-    uint16_t credit;    /* and how many of them are left */
-    uint8_t flags;
+    int reserve;        /* a descriptor for bad times, or negative */
+    jg__grant grant;
+    uint16_t flags;
 };
 
 /**
@@ -138,7 +145,7 @@ JG_API int jg_listener_fd(const jg_listener *listener);
  * every second.
  *
  * stream    not open; opened when it completes with 0. Not to be touched before.
- * ret_peer  or NULL. Not one address if it is of a Unix socket without a name.
+ * ret_peer  or NULL.
  *
  * Returns   0; -EBADF if the listener is not open, -ECONNABORTED if it is closed meanwhile, -EBUSY
  *           if it is started; -ECANCELED, with nothing lost. Of start: 0 or an error with nothing
@@ -195,7 +202,8 @@ typedef struct jg_connecting {
     jg_timer retry; /* of a Unix socket whose backlog is full */
     jg_stream *stream;
     jg_op *op;
-    const jg_connect_options *options;
+    jg_watcher_fn ready; /* the stream's */
+    jg_time pause;       /* ns, before the next retry */
     jg_address address;
 } jg_connecting;
 
