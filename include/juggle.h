@@ -27,6 +27,7 @@
 #include <juggle/task.h>
 #include <juggle/text.h>
 #include <juggle/tree.h>
+#include <juggle/udp.h>
 #include <juggle/url.h>
 #include <juggle/websocket.h>
 
