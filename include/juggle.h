@@ -28,6 +28,7 @@
 #include <juggle/text.h>
 #include <juggle/tree.h>
 #include <juggle/udp.h>
+#include <juggle/unix.h>
 #include <juggle/url.h>
 #include <juggle/websocket.h>
 
