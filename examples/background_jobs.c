@@ -8,24 +8,23 @@
  */
 #include "server.h"
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 enum { WORKERS = 8, LIMIT = 64, SLICES = 50 };
 
 static const jg_time GRACE = 100 * JG_MILLISECOND;
-
-struct arguments {
-    int argc;
-    char **argv;
-};
 
 static jg_queue jobs; /* their numbers */
 static int accepted, done, dropped;
 
 /* A callback can use the queue as well: it does not wait. */
-static int on_client(jg_loop *loop, int fd)
+static int on_client(void *arg, int fd, const jg_address *peer)
 {
     const char *answer = "busy\n";
 
-    (void)loop;
+    (void)arg;
+    (void)peer;
     if (jg_queue_try_put(&jobs, &accepted) == 0) {
         accepted++;
         answer = "accepted\n";
@@ -84,9 +83,8 @@ static void probe(jg_loop *loop)
 static int run(void *arg)
 {
     const jg_queue_options options = {.item_size = sizeof(int), .limit = LIMIT};
-    const struct arguments *arguments = arg;
     jg_loop *loop = jg_task_loop(jg_task_current());
-    struct server server;
+    jg_listener listener;
     jg_scope workers; /* a tree of its own, which Ctrl-C does not cancel */
     jg_op left;
 
@@ -94,9 +92,11 @@ static int run(void *arg)
     jg_scope_open(&workers, loop, NULL, &(jg_scope_options){.name = "workers"});
     for (int i = 0; i < WORKERS; i++)
         check(jg_spawn(&workers, serve_jobs, loop, NULL), "worker");
-    serve(&server, loop, arguments->argc, arguments->argv, on_client);
+    listen_on(&listener, loop, arg);
+    check(jg_listener_start(&listener, on_client, NULL), "listen");
     probe(loop);
 
+    jg_listener_close(&listener);
     (void)jg_queue_shutdown(&jobs, false); /* what is in there is still to be done */
     jg_scope_reschedule(&workers, jg_loop_now(loop) + GRACE);
     jg_op_self(&left);
@@ -109,8 +109,8 @@ static int run(void *arg)
 
 int main(int argc, char **argv)
 {
-    const jg_run_options options = {.no_signals = true}; /* the server takes care of them */
-    struct arguments arguments = {argc, argv};
+    jg_address address = only_address(argv);
 
-    return check(jg_run(run, &arguments, &options), "background_jobs");
+    (void)argc;
+    return run_server(run, &address);
 }

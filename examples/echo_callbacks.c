@@ -8,6 +8,14 @@
  */
 #include "server.h"
 
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static jg_loop *loop;
+static jg_listener listener;
+static jg_signal signals[2];
+
 struct client {
     jg_watcher watcher;
     int fd;
@@ -71,11 +79,13 @@ static void on_ready(void *arg, int events)
         disconnect(client, r);
 }
 
-static int on_client(jg_loop *loop, int fd)
+static int on_client(void *arg, int fd, const jg_address *peer)
 {
     struct client *client = calloc(1, sizeof *client);
     int r;
 
+    (void)arg;
+    (void)peer;
     if (!client)
         return -ENOMEM;
 
@@ -87,6 +97,16 @@ static int on_client(jg_loop *loop, int fd)
     return r;
 }
 
+static void on_signal(void *arg, int signo)
+{
+    (void)arg;
+    (void)signo;
+    jg_listener_close(&listener);
+    for (int i = 0; i < 2; i++)
+        jg_signal_stop(&signals[i]);
+    jg_loop_stop(loop);
+}
+
 static void on_left(void *arg, const jg_started *started)
 {
     (void)arg;
@@ -95,11 +115,18 @@ static void on_left(void *arg, const jg_started *started)
 
 int main(int argc, char **argv)
 {
-    static struct server server;
-    jg_loop *loop;
+    const int signos[] = {SIGINT, SIGTERM};
+    jg_address address = only_address(argv);
 
-    check(jg_loop_new(NULL, &loop), "loop");
-    serve(&server, loop, argc, argv, on_client);
+    (void)argc;
+    raise_limit();
+    check(jg_loop_new(&(jg_loop_options){.on_error = print_error}, &loop), "loop");
+    for (int i = 0; i < 2; i++) {
+        jg_signal_init(&signals[i], on_signal, NULL);
+        check(jg_signal_start(loop, &signals[i], signos[i]), "signal");
+    }
+    listen_on(&listener, loop, &address);
+    check(jg_listener_start(&listener, on_client, NULL), "listen");
     check(jg_loop_run(loop), "loop");
     jg_loop_walk(loop, on_left, NULL);
     return jg_loop_free(loop);

@@ -251,11 +251,13 @@ static void a_full_backlog_of_a_unix_socket_is_waited_for(void **state)
     struct place place;
     jg_connecting connecting;
     int completed = 0;
+    char name[64];
     jg_op op;
 
     (void)state;
     enter(&place);
-    dig(&place, "unix:@juggle-test-connect");
+    snprintf(name, sizeof(name), "unix:@juggle-test-connect-%d", (int)getpid());
+    dig(&place, name);
     jg_op_init(&op, place.loop, test_count_call, &completed);
     assert_int_equal(jg_connect_start(&connecting, &place.a, &place.hole, NULL, &op), 0);
     for (int i = 0; i < 5; i++)

@@ -116,10 +116,12 @@ static int talk(void *arg)
 
 static void both_ends_of_a_connection_talk(void **state)
 {
-    static const char *const texts[] = {"127.0.0.1:0", "[::1]:0", "unix:@juggle-test-net"};
+    char name[64];
+    const char *const texts[] = {"127.0.0.1:0", "[::1]:0", name};
     struct place place;
 
     (void)state;
+    snprintf(name, sizeof(name), "unix:@juggle-test-net-%d", (int)getpid());
     for (int i = 0; i < 4; i++) {
         jg_address address;
 
@@ -695,10 +697,10 @@ static void a_listener_without_descriptors_sheds_slowly_and_recovers(void **stat
     leave(&place);
 }
 
-static void a_listener_whose_descriptor_was_closed_tells_all(void **state)
+static void a_listener_that_listens_no_more_tells_all(void **state)
 {
     struct place place;
-    int completed = 0;
+    int fd, completed = 0;
     jg_op op;
 
     (void)state;
@@ -706,11 +708,14 @@ static void a_listener_whose_descriptor_was_closed_tells_all(void **state)
     listen_at(&place, &place.any, NULL);
     jg_op_init(&op, place.loop, test_count_call, &completed);
     assert_int_equal(jg_accept_start(&place.listener, &place.a, NULL, &op), 0);
-    close(jg_listener_fd(&place.listener));
+    fd = jg_listener_fd(&place.listener);
+    if (shutdown(fd, SHUT_RDWR) < 0)
+        jg_listener_close(&place.listener); /* it cannot be had */
     assert_int_equal(jg_loop_run(place.loop), 0);
     assert_int_equal(completed, 1);
-    assert_int_equal(jg_op_status(&op), -EBADF);
-    assert_int_equal(place.errors, 1);
+    assert_true(jg_op_status(&op) == -EINVAL || !place.listener.loop);
+    assert_true(place.errors == 1 || !place.listener.loop);
+    assert_int_equal(fcntl(fd, F_GETFD), -1);
     assert_int_equal(jg_accept_start(&place.listener, &place.a, NULL, &op), -EBADF);
     leave(&place);
 }
@@ -739,7 +744,7 @@ int main(void)
         cmocka_unit_test(a_listener_may_be_closed_by_what_it_calls),
         cmocka_unit_test(a_burst_is_accepted_in_few_turns_and_leaves_room_for_others),
         cmocka_unit_test(a_listener_without_descriptors_sheds_slowly_and_recovers),
-        cmocka_unit_test(a_listener_whose_descriptor_was_closed_tells_all),
+        cmocka_unit_test(a_listener_that_listens_no_more_tells_all),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

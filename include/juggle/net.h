@@ -41,7 +41,7 @@ typedef int (*jg_accept_fn)(void *arg, int fd, const jg_address *peer);
 
 /* How often something may be tried before it has to be ready again. */
 typedef struct jg__grant {
-    uint16_t turn, size, left;
+    uint16_t turn, size, left, streak, patience;
 } jg__grant;
 
 /* A listening socket, in your memory. The fields are its own. */

@@ -2,9 +2,8 @@
  *
  * Listeners.
  *
- * The socket is watched level-triggered from the first time that somebody wants a connection, and
- * goes on being watched until it is ready with nobody there: who takes one connection at a time
- * does not tell the kernel so each time.
+ * The socket is watched level-triggered until it is ready with nobody there, and then again when
+ * somebody wants a connection: who takes one at a time does not tell the kernel so each time.
  *
  * Invariants: the loop is kept running (HELD) exactly while somebody wants a connection: `fn`, or
  * an op in `acceptors`. A connection that was accepted is handed over in the same moment. While
@@ -59,6 +58,8 @@ static void lose(jg_listener *listener, int error)
 {
     jg_timer_stop(&listener->timer);
     jg_watcher_stop(&listener->watcher);
+    if (error != -EBADF) /* then the number may be somebody else's */
+        jg__fd_close(listener->watcher.handle.number);
     listener->watcher.handle.number = -1;
     listener->fn = NULL;
     jg__waiters_complete(&listener->acceptors, error);
@@ -272,7 +273,7 @@ static int open_listener(jg_listener *listener, jg_loop *loop, int fd, jg_family
     jg_watcher_init(&listener->watcher, on_ready, listener);
     listener->timer.handle.flags |= JG__UNREF;
     listener->watcher.handle.flags |= JG__UNREF;
-    r = jg_watcher_start(loop, &listener->watcher, fd, 0);
+    r = jg_watcher_start(loop, &listener->watcher, fd, JG_READ);
     if (r < 0) {
         listener->loop = NULL;
         return r;

@@ -96,6 +96,8 @@ static void on_events(void *arg, int events)
     jg_udp *udp = arg;
 
     if (events < 0) {
+        if (events != -EBADF) /* then the number may be somebody else's */
+            jg__fd_close(fd_of(udp));
         udp->watcher.handle.number = -1;
         end(udp, events);
         return;

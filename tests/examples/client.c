@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * A client for the tests of server examples that echo; on purpose it does without juggle.
+ * A client for the tests of server examples; on purpose it does without juggle.
  *
  *     client HOST:PORT talk            standard input to the server, its answer to standard output
  *     client HOST:PORT echo CONNECTIONS MESSAGES SIZE [PAUSE_MS]       ping-pong on all of them
  *     client HOST:PORT slow BYTES      sends until nothing moves any more, only then reads
  *     client HOST:PORT reset BYTES     sends, does not read, resets the connection
  *     client HOST:PORT idle NUMBER     connects, prints "ready" and waits for the end of input
+ *     client HOST:PORT udp NUMBER SIZE                 datagrams, some at a time, that have to come back
+ *     client HOST:PORT script          does what standard input says on numbered connections:
+ *                                      "1>TEXT" sends a line, "1<TEXT" expects one, "1." ends
  *
  * HOST is an address. The status is 0 if the server did its part, 1 if not, 2 for a wrong usage.
  */
@@ -267,6 +270,65 @@ static void idle(int connections)
     }
 }
 
+static void datagrams(int number, int size)
+{
+    static char data[MAX_SIZE];
+    const int at_once = size > 10000 ? 1 : 10; /* as many as the buffers of sockets have room for */
+    int fd = socket(server->ai_family, SOCK_DGRAM, 0);
+
+    require(fd >= 0 && connect(fd, server->ai_addr, server->ai_addrlen) == 0, "connect");
+    for (int i = 0; i < number; i += at_once) {
+        struct pollfd readable = {.fd = fd, .events = POLLIN};
+
+        for (int j = i; j < i + at_once; j++) {
+            fill(data, j, 0, size);
+            require(send(fd, data, (size_t)size, 0) == size, "send");
+        }
+        for (int j = i; j < i + at_once; j++) {
+            errno = 0;
+            require(poll(&readable, 1, 5000) == 1, "a datagram was lost");
+            require(recv(fd, data, sizeof data, 0) == size, "recv");
+            expect(data, j, 0, size);
+        }
+    }
+    close(fd);
+}
+
+/* Do one line of a script with the connection that it is about. */
+static void act(FILE **connection, char verb, const char *text)
+{
+    char answer[1024];
+
+    if (!*connection) {
+        *connection = fdopen(dial(0), "r+");
+        require(*connection != NULL, "fdopen");
+    }
+    if (verb == '>') {
+        send_all(fileno(*connection), text, strlen(text));
+    } else if (verb == '<') {
+        errno = 0;
+        require(fgets(answer, sizeof answer, *connection) != NULL, "a line");
+        if (strcmp(answer, text) != 0)
+            fprintf(stderr, "got: %sinstead of: %s", answer, text);
+        require(strcmp(answer, text) == 0, "another line came");
+    } else {
+        fclose(*connection);
+        *connection = NULL;
+    }
+}
+
+static void script(void)
+{
+    static FILE *connections[100];
+    char line[1024];
+
+    while (fgets(line, sizeof line, stdin)) {
+        char *verb = line + strspn(line, "0123456789");
+
+        act(&connections[atoi(line) % 100], *verb, verb + 1);
+    }
+}
+
 static void usage(void)
 {
     fprintf(stderr, "usage: client HOST:PORT VERB [NUMBER...], see %s\n", __FILE__);
@@ -293,6 +355,10 @@ int main(int argc, char **argv)
         reset(number[0]);
     else if (strcmp(verb, "idle") == 0 && argc == 4)
         idle((int)number[0]);
+    else if (strcmp(verb, "udp") == 0 && argc == 5 && number[1] <= MAX_SIZE)
+        datagrams((int)number[0], (int)number[1]);
+    else if (strcmp(verb, "script") == 0 && argc == 3)
+        script();
     else
         usage();
 
