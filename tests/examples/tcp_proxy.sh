@@ -51,7 +51,7 @@ for backend in ${JUGGLE_BACKEND:-epoll poll}; do
     growth=$(($(peak) - before))
     [ "$growth" -le 8192 ] || fail "a slow reader cost $growth KiB"
 
-    "$client" "$address" reset 67108864
+    "$client" "$address" reset 67108864 || fail "the reset failed"
     expect_echo 1 1 1
 
     # Without a target there is an end at once.
