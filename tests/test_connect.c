@@ -349,6 +349,28 @@ static void an_address_that_does_not_answer_holds_up_the_others_for_a_moment(voi
     leave(&place);
 }
 
+static int fail_over(void *arg)
+{
+    struct place *place = arg;
+    const jg_address addresses[] = {place->closed, place->closed, place->address};
+    const jg_connect_options options = {.attempt_delay = 30 * JG_SECOND};
+    const jg_time begin = test_clock();
+
+    test_check(jg_connect_any(&place->a, addresses, 3, &options) == 0);
+    test_check(test_clock() - begin < 20 * JG_SECOND);
+    return 0;
+}
+
+static void an_address_that_fails_holds_up_nobody(void **state)
+{
+    struct place place;
+
+    (void)state;
+    enter(&place);
+    run(&place, fail_over);
+    leave(&place);
+}
+
 static int lose_all(void *arg)
 {
     struct place *place = arg;
@@ -560,6 +582,7 @@ int main(void)
         cmocka_unit_test(a_full_backlog_of_a_unix_socket_is_waited_for),
         cmocka_unit_test(signals_do_not_get_in_the_way),
         cmocka_unit_test(an_address_that_does_not_answer_holds_up_the_others_for_a_moment),
+        cmocka_unit_test(an_address_that_fails_holds_up_nobody),
         cmocka_unit_test(if_all_fail_each_error_is_to_be_had),
         cmocka_unit_test(what_a_host_answered_tells_more_than_what_could_not_be_tried),
         cmocka_unit_test(cancelling_a_race_closes_all_attempts),

@@ -541,6 +541,33 @@ static void a_listener_that_nobody_accepts_from_keeps_no_loop_running(void **sta
     leave(&place);
 }
 
+static void on_timer(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static void one_who_waits_at_the_door_does_not_turn_the_loop(void **state)
+{
+    struct place place;
+    bool late = false;
+    int fd, turns = 0;
+    jg_timer timer;
+
+    (void)state;
+    enter(&place);
+    listen_at(&place, &place.any, NULL);
+    knock(&place, &fd, 1);
+    jg_timer_init(&timer, on_timer, &late);
+    jg_call_later(place.loop, &timer, 20 * JG_MILLISECOND);
+    while (!late) {
+        assert_true(jg_loop_run_once(place.loop, JG_SECOND) >= 0);
+        turns++;
+    }
+    assert_true(turns < 6);
+    close(fd);
+    leave(&place);
+}
+
 struct counter {
     struct place *place;
     int accepted, stop_after, status;
@@ -740,6 +767,7 @@ int main(void)
         cmocka_unit_test(a_cancelled_accept_leaves_the_connection_to_the_next),
         cmocka_unit_test(closing_a_listener_ends_those_who_accept),
         cmocka_unit_test(a_listener_that_nobody_accepts_from_keeps_no_loop_running),
+        cmocka_unit_test(one_who_waits_at_the_door_does_not_turn_the_loop),
         cmocka_unit_test(a_started_listener_calls_for_each_connection_until_it_is_stopped),
         cmocka_unit_test(a_listener_may_be_closed_by_what_it_calls),
         cmocka_unit_test(a_burst_is_accepted_in_few_turns_and_leaves_room_for_others),

@@ -320,6 +320,67 @@ static void cancelling_the_scope_ends_the_handlers(void **state)
     with_server(echo, NULL, cancel_scope);
 }
 
+static int say_and_wait(jg_stream *stream, void *arg)
+{
+    static char text[1 << 20];
+    struct place *place = arg;
+
+    place->begun++;
+    test_check(
+        setsockopt(jg_stream_fd(stream), SOL_SOCKET, SO_SNDBUF, &(int){16384}, sizeof(int)) == 0);
+    test_check(jg_stream_write(stream, text, sizeof(text)) == 0);
+    place->last = jg_stream_read(stream, text, 1);
+    place->ended++;
+    return place->last;
+}
+
+static int cancel_inner_scope(void *arg)
+{
+    struct place *place = arg;
+    static char text[1 << 20];
+    jg_stream stream;
+    jg_scope scope;
+    size_t size;
+    jg_op left;
+
+    jg_scope_open(&scope, place->loop, NULL, NULL);
+    jg_server_open(&place->server, &scope, say_and_wait, place, NULL);
+    test_check(jg_server_add(&place->server, &place->listener) == 0);
+    dial(place, &stream);
+    while (place->begun == 0)
+        test_check(jg_sleep(JG_MILLISECOND) == 0);
+    jg_scope_cancel(&scope);
+    until_ended(place, 1);
+    test_check(place->last == -ECANCELED && count(place).failed == 0);
+    test_check(jg_stream_read_exactly(&stream, text, sizeof(text), &size) == 0);
+    test_check(jg_stream_read(&stream, text, 1) == 0);
+    jg_stream_abort(&stream);
+
+    /* The scope takes nobody any more: so the server learns that it is over. */
+    dial(place, &stream);
+    test_check(jg_server_wait(&place->server) == 0);
+    test_check(jg_stream_read(&stream, text, 1) <= 0);
+    jg_stream_abort(&stream);
+    test_check(jg_connect(&stream, &place->address, NULL) == -ECONNREFUSED);
+    jg_op_self(&left);
+    jg_scope_close(&scope, 0, &left);
+    test_check(jg_await(&left) == 0);
+    return 0;
+}
+
+static void what_was_written_is_sent_when_all_is_cancelled(void **state)
+{
+    struct place place = {.loop = test_loop(0)};
+    jg_address any;
+
+    (void)state;
+    assert_int_equal(jg_address_parse("127.0.0.1:0", &any), 0);
+    assert_int_equal(jg_listen(&place.listener, place.loop, &any, NULL), 0);
+    assert_int_equal(jg_listener_address(&place.listener, &place.address), 0);
+    assert_int_equal(jg_run_until_complete(place.loop, cancel_inner_scope, &place, NULL), 0);
+    test_loop_done(place.loop);
+}
+
 struct serving {
     jg_listener listener;
     jg_address address;
@@ -600,6 +661,7 @@ int main(void)
         cmocka_unit_test(closing_clients_ends_their_reads_alone),
         cmocka_unit_test(aborting_clients_closes_their_streams),
         cmocka_unit_test(cancelling_the_scope_ends_the_handlers),
+        cmocka_unit_test(what_was_written_is_sent_when_all_is_cancelled),
         cmocka_unit_test(a_program_that_only_serves_is_one_call),
         cmocka_unit_test(a_server_that_is_disturbed_leaves_nothing),
         cmocka_unit_test(a_server_of_callbacks_counts_structs_of_its_user),

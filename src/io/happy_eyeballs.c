@@ -98,17 +98,13 @@ static void finish(struct race *race, int status)
     jg__free(&race->loop->allocator, race, size_of(race->count));
 }
 
-/* Move an open stream that nothing was done with. */
-static int move(jg_stream *from, jg_stream *to)
+/* Move an open stream that nothing was done with. It watches its socket when it has to wait. */
+static void move(jg_stream *from, jg_stream *to)
 {
-    jg_watcher *watcher = &to->own.watcher;
-    bool watched = jg_handle_started(&from->own.watcher.handle);
-
     jg_watcher_stop(&from->own.watcher); /* the number stays */
     *to = *from;
+    to->own.watcher.arg = to;
     from->transport = NULL;
-    watcher->arg = to;
-    return watched ? jg__watcher_start_edge(to->loop, watcher, watcher->handle.number) : 0;
 }
 
 static void begin_next(struct race *race);
@@ -120,10 +116,8 @@ static void on_done(void *arg)
     int r = jg_op_status(&attempt->op);
 
     if (r == 0) {
-        r = move(&attempt->stream, race->stream);
-        if (r < 0)
-            jg_stream_abort(race->stream);
-        finish(race, r);
+        move(&attempt->stream, race->stream);
+        finish(race, 0);
         return;
     }
     note_failure(race, attempt, r);
