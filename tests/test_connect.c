@@ -281,7 +281,7 @@ static int meet_often(void *arg)
 {
     struct place *place = arg;
 
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < (test_is_slow() ? 50 : 300); i++) {
         char byte = 0;
 
         test_check(jg_connect(&place->a, &place->address, NULL) == 0);
@@ -296,18 +296,17 @@ static int meet_often(void *arg)
 
 static void signals_do_not_get_in_the_way(void **state)
 {
-    const struct itimerval often = {{0, 100}, {0, 100}}, never = {{0, 0}, {0, 0}};
+    const int pause = test_is_slow() ? 10000 : 100; /* microseconds */
+    const struct itimerval often = {{0, pause}, {0, pause}}, never = {{0, 0}, {0, 0}};
     const struct sigaction action = {.sa_handler = interrupt};
-    struct sigaction before;
     struct place place;
 
     (void)state;
     enter(&place);
-    assert_int_equal(sigaction(SIGALRM, &action, &before), 0);
+    assert_int_equal(sigaction(SIGALRM, &action, NULL), 0); /* for good: one may still be pending */
     assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
     run(&place, meet_often);
     assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
-    assert_int_equal(sigaction(SIGALRM, &before, NULL), 0);
     leave(&place);
 }
 
