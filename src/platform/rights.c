@@ -41,13 +41,13 @@ ssize_t jg__rights_send(int fd, const struct iovec *pieces, int count, const int
     ssize_t n;
 
     memset(&buffer, 0, sizeof(buffer));
-    message.msg_iovlen = (unsigned)count;
+    message.msg_iovlen = (__typeof__(message.msg_iovlen))count; /* systems differ */
     message.msg_control = &buffer;
-    message.msg_controllen = CMSG_SPACE(size);
+    message.msg_controllen = (socklen_t)CMSG_SPACE(size);
     header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(size);
+    header->cmsg_len = (socklen_t)CMSG_LEN(size);
     memcpy(CMSG_DATA(header), fds, size);
     do
         n = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -61,6 +61,16 @@ static void close_all(const int *fds, size_t count)
         jg__fd_close(fds[i]);
 }
 
+/* CMSG_NXTHDR of musl mixes signs, and its headers are not among those the compiler trusts. */
+#ifdef __GNUC__
+#    pragma GCC diagnostic ignored "-Wsign-conversion"
+#endif
+
+static struct cmsghdr *next_header(struct msghdr *message, struct cmsghdr *header)
+{
+    return CMSG_NXTHDR(message, header);
+}
+
 /* Take the descriptors out of a message. Returns false if some are lost. */
 static bool unpack(struct msghdr *message, int *fds, size_t room, size_t *ret_count)
 {
@@ -68,7 +78,7 @@ static bool unpack(struct msghdr *message, int *fds, size_t room, size_t *ret_co
     size_t count = 0;
 
     for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header;
-         header = CMSG_NXTHDR(message, header)) {
+         header = next_header(message, header)) {
         size_t size = header->cmsg_len - CMSG_LEN(0);
 
         if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
@@ -104,7 +114,7 @@ ssize_t jg__rights_receive(int fd, void *buf, size_t size, int *fds, size_t room
     do {
         message.msg_iovlen = 1;
         message.msg_control = room > 0 ? &buffer : NULL;
-        message.msg_controllen = room > 0 ? CMSG_LEN(room * sizeof(int)) : 0;
+        message.msg_controllen = room > 0 ? (socklen_t)CMSG_LEN(room * sizeof(int)) : 0;
         n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     } while (n < 0 && errno == EINTR);
     if (n < 0)
