@@ -157,7 +157,7 @@ typedef struct jg_run_app_options {
     jg_time grace;    /* ns for requests that are under way at the end; 0: 60 s */
     bool access_log;  /* a line a request, in the common format, on standard output */
     bool quiet;       /* does not print the URL */
-    int backlog;      /* of connections that are to be accepted; 0: 1024 */
+    int backlog;      /* of connections that are to be accepted; 0: as many as can be */
 } jg_run_app_options;
 
 /**

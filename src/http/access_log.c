@@ -8,7 +8,7 @@
 
 #include "http/output.h"
 #include "platform/address.h"
-#include "platform/bind.h"
+#include "platform/endpoint.h"
 
 #include <juggle/http_field.h>
 
@@ -52,7 +52,7 @@ static void put_peer(struct jg__output *output, const jg_http_request *request)
     char text[JG_ADDRESS_TEXT] = "-";
     jg_address peer;
 
-    if (fd >= 0 && jg__bind_peer(fd, &peer) == 0 && jg_address_family(&peer) != JG_UNIX)
+    if (fd >= 0 && jg__endpoint_peer(fd, &peer) == 0 && jg_address_family(&peer) != JG_UNIX)
         jg__address_host(&peer, text);
     jg__output_string(output, text);
 }

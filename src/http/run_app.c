@@ -8,27 +8,25 @@
 #include "http/app.h"
 
 #include "http/access_log.h"
-#include "platform/bind.h"
 #include "platform/clock.h"
 #include "platform/descriptor.h"
+#include "platform/endpoint.h"
 #include "platform/prefork.h"
+
+#include <juggle/net.h>
 
 #include <errno.h>
 #include <stdio.h>
 
-#define GRACE        (60 * JG_SECOND)
-#define BACKLOG      1024
-#define ACCEPTS      64                     /* connections accepted in a turn */
-#define ACCEPT_PAUSE (100 * JG_MILLISECOND) /* without descriptors to accept with */
+#define GRACE (60 * JG_SECOND)
 
 struct program {
     jg_app *app;
     const jg_run_app_options *options;
-    int fd; /* that is bound; -1 once it is the listener's */
+    jg_address address;
     bool announces;
     jg_http_server server;
-    jg_watcher listener;
-    jg_timer pause;
+    jg_listener listener;
     jg_signal signals[2];
     jg_future stop;
     jg_op closed;
@@ -47,48 +45,22 @@ static void on_done(void *arg, jg_http_request *request)
 
 /* ---------------------------------------------------------------- listening */
 
-static void on_connection(void *arg, int events)
+static int on_connection(void *arg, int fd, const jg_address *peer)
 {
     struct program *program = arg;
-    jg_loop *loop = program->server.loop;
 
-    if (events < 0) {
-        jg__loop_error(loop, events, "the listening socket of an application failed");
-        (void)jg_future_set(&program->stop, events);
-        return;
-    }
-    for (int i = 0; i < ACCEPTS; i++) {
-        int fd = jg__bind_accept(program->listener.handle.number);
-
-        if (fd == -EAGAIN)
-            return;
-        if (fd < 0) {
-            jg__loop_error(loop, fd, "a connection could not be accepted");
-            (void)jg_watcher_modify(&program->listener, 0); /* fewer events cannot fail */
-            jg_call_later(loop, &program->pause, ACCEPT_PAUSE);
-            return;
-        }
-        if (jg_http_serve_fd(&program->server, fd) < 0)
-            (void)jg__fd_close(fd);
-    }
-}
-
-static void on_pause_over(void *arg)
-{
-    struct program *program = arg;
-    int r = jg_watcher_modify(&program->listener, JG_READ);
-
-    if (r < 0)
-        on_connection(program, r);
+    (void)peer;
+    return jg_http_serve_fd(&program->server, fd);
 }
 
 /* Tell people, and scripts, that there is somebody to connect to, and where. */
-static void announce(int fd)
+static void announce(const jg_listener *listener)
 {
     char text[JG_ADDRESS_TEXT];
     jg_address address;
 
-    if (jg__bind_own(fd, &address) < 0 || jg_address_format(&address, text, sizeof(text)) < 0)
+    if (jg_listener_address(listener, &address) < 0 ||
+        jg_address_format(&address, text, sizeof(text)) < 0)
         return;
     printf(jg_address_family(&address) == JG_UNIX ? "listening on %s\n"
                                                   : "listening on http://%s/\n",
@@ -98,25 +70,17 @@ static void announce(int fd)
 
 static int start_listening(struct program *program, jg_loop *loop)
 {
-    const int backlog = program->options->backlog;
-    int r = jg__bind_listen(program->fd, backlog > 0 ? backlog : BACKLOG);
+    const jg_listen_options options = {
+        .backlog = program->options->backlog,
+        .reuse_port = program->options->workers > 1,
+    };
+    int r = jg_listen(&program->listener, loop, &program->address, &options);
 
-    if (r < 0)
-        return r;
-    r = jg_watcher_start(loop, &program->listener, program->fd, JG_READ);
-    if (r < 0)
-        return r;
-    if (program->announces)
-        announce(program->fd);
-    program->fd = -1;
-    return 0;
-}
-
-static void stop_listening(struct program *program)
-{
-    jg_timer_stop(&program->pause);
-    if (jg_handle_started(&program->listener.handle))
-        (void)jg_watcher_close(&program->listener); /* whatever it returns, it is gone */
+    if (r == 0)
+        r = jg_listener_start(&program->listener, on_connection, program);
+    if (r == 0 && program->announces)
+        announce(&program->listener);
+    return r;
 }
 
 /* ---------------------------------------------------------------- signals */
@@ -185,7 +149,7 @@ static int serve(void *arg)
             r = start_listening(program, loop);
         if (r == 0)
             r = jg_future_wait(&program->stop);
-        stop_listening(program);
+        jg_listener_close(&program->listener);
         close_server(program);
         for (int i = 0; i < 2; i++)
             jg_signal_stop(&program->signals[i]);
@@ -194,48 +158,65 @@ static int serve(void *arg)
     return r == -ECANCELED ? 0 : r;
 }
 
-static int run(jg_app *app, int fd, bool announces, const jg_run_app_options *options)
+static int run(jg_app *app, const jg_address *address, bool announces,
+               const jg_run_app_options *options)
 {
-    struct program program = {.app = app, .options = options, .fd = fd, .announces = announces};
-    int r;
+    struct program program = {
+        .app = app,
+        .options = options,
+        .address = *address,
+        .announces = announces,
+    };
 
-    jg_watcher_init(&program.listener, on_connection, &program);
-    jg_timer_init(&program.pause, on_pause_over, &program);
     for (int i = 0; i < 2; i++)
         jg_signal_init(&program.signals[i], on_signal, &program);
-    r = jg_run(serve, &program, &(jg_run_options){.no_signals = true, .loop = &options->loop});
-    if (program.fd >= 0)
-        (void)jg__fd_close(program.fd);
-    return r;
+    return jg_run(serve, &program, &(jg_run_options){.no_signals = true, .loop = &options->loop});
 }
 
-static int run_workers(jg_app *app, int fd, const jg_run_app_options *options)
+/* Hold the address without listening, and learn which port that is. Returns a descriptor or an
+   error. */
+static int hold(jg_address *address)
 {
-    jg_address address;
-    int place, own, r = jg__bind_own(fd, &address);
+    int fd = jg__endpoint_open(jg_address_family(address), false), r;
 
-    place = r < 0 ? r : jg__prefork(options->workers);
+    if (fd < 0)
+        return fd;
+    r = jg__endpoint_reuse_address(fd);
+    if (r == 0)
+        r = jg__endpoint_reuse_port(fd);
+    if (r == 0)
+        r = jg__endpoint_bind(fd, address);
+    if (r == 0)
+        r = jg__endpoint_local(fd, address);
+    if (r < 0)
+        (void)jg__fd_close(fd);
+    return r < 0 ? r : fd;
+}
+
+static int run_workers(jg_app *app, jg_address *address, const jg_run_app_options *options)
+{
+    int fd = hold(address), place;
+
+    if (fd < 0)
+        return fd;
+    place = jg__prefork(options->workers);
     (void)jg__fd_close(fd);
     if (place <= 0)
         return place;
-    own = jg__bind(&address, true);
-    jg__prefork_exit(own < 0 ? own : run(app, own, place == 1 && !options->quiet, options));
+    jg__prefork_exit(run(app, address, place == 1 && !options->quiet, options));
 }
 
 int jg_run_app(jg_app *app, const char *address, const jg_run_app_options *options)
 {
     static const jg_run_app_options defaults = {0};
     jg_address parsed;
-    int fd, r = jg_address_parse(address, &parsed);
+    int r = jg_address_parse(address, &parsed);
 
-    if (!options)
-        options = &defaults;
     if (r < 0)
         return r;
-    fd = jg__bind(&parsed, options->workers > 1);
-    if (fd < 0)
-        return fd;
+    if (!options)
+        options = &defaults;
     if (options->workers > 1)
-        return run_workers(app, fd, options);
-    return run(app, fd, !options->quiet, options);
+        return run_workers(app, &parsed, options);
+    return run(app, &parsed, !options->quiet, options);
 }
