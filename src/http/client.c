@@ -12,6 +12,8 @@
 #include "http/chars.h"
 #include "http/output.h"
 
+#include <juggle/net.h>
+
 #include <errno.h>
 #include <string.h>
 
@@ -256,8 +258,10 @@ static int connect_link(jg_http_response *response)
     if (options->connect)
         r = options->connect(options->connect_arg, &link->stream, host->name, host->port,
                              host->secure);
+    else if (host->secure)
+        r = JG_EHTTP_NO_TLS;
     else
-        r = jg__http_connect(client->loop, &link->stream, host->name, host->port, host->secure);
+        r = jg_connect_name(&link->stream, host->name, host->port, NULL);
     cut = r == -ECANCELED;
     r = jg_scope_leave(&scope, r < 0 ? r : 0);
     if (r < 0)

@@ -95,11 +95,6 @@ void jg__http_pool_close(jg_http_client *client);
 /* Time is up for what has been idle. */
 void jg__http_pool_expire(void *client);
 
-/* ---------------------------------------------------------------- client_connect.c */
-
-/* The connect of a client whose options have none. */
-int jg__http_connect(void *loop, jg_stream *stream, const char *host, uint16_t port, bool secure);
-
 /* ---------------------------------------------------------------- client_send.c */
 
 /* Write the head of the request into the response's memory. Returns 0, -EINVAL or -ENOMEM. */
