@@ -11,6 +11,7 @@
 #include "web_app_page.h"
 
 #include <stdarg.h>
+#include <string.h>
 
 enum { WORKERS = 4, LIMIT = 100, SAMPLE_MS = 20, EVENT_MS = 250, MOST_WATCHERS = 50 };
 
@@ -317,6 +318,7 @@ int main(int argc, char **argv)
     check(jg_app_new(NULL, &app), "application");
     for (int i = 0; i < APIS; i++)
         check(jg_app_context(app, api_start, api_stop, &apis[i]), apis[i].name);
+    check(jg_app_context(app, api_open_client, api_close_client, NULL), "client");
     check(jg_app_context(app, open_queue, close_queue, NULL), "jobs");
     for (int i = 0; i < WORKERS; i++)
         check(jg_app_background(app, "worker", work, NULL), "worker");

@@ -8,20 +8,16 @@
 
 #include "common.h"
 
-#include <netinet/in.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <juggle/http_client.h>
 
 enum { APIS = 3 };
 
 struct api {
     const char *name;
     int delay; /* ms until it answers */
-    struct sockaddr_in address;
+    char url[JG_ADDRESS_TEXT + sizeof "http:///"];
     jg_http_server server;
-    jg_watcher listener;
-    int fd;
+    jg_listener listener;
 };
 
 static struct api apis[APIS] = {
@@ -43,40 +39,51 @@ static inline int api_answer(jg_http_request *request, void *arg)
     return jg_http_respond(request, 200, "application/json", text, (size_t)size);
 }
 
-static inline void api_on_connection(void *arg, int events)
+static inline int api_on_connection(void *arg, int fd, const jg_address *peer)
 {
     struct api *api = arg;
-    int fd;
 
-    check(events, api->name);
-    fd = accept4(api->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0 && jg_http_serve_fd(&api->server, fd) < 0)
-        close(fd);
+    (void)peer;
+    return jg_http_serve_fd(&api->server, fd);
 }
 
 static inline int api_start(void *arg)
 {
     struct api *api = arg;
     jg_loop *loop = jg_task_loop(jg_task_current());
-    socklen_t size = sizeof api->address;
+    char text[JG_ADDRESS_TEXT];
+    jg_address address;
 
-    api->address = (struct sockaddr_in){.sin_family = AF_INET};
-    api->address.sin_addr.s_addr = htonl(INADDR_LOOPBACK); /* and the port 0: any that is free */
-    api->fd = check_errno(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
-    check_errno(bind(api->fd, (struct sockaddr *)&api->address, size), "bind");
-    check_errno(listen(api->fd, SOMAXCONN), "listen");
-    check_errno(getsockname(api->fd, (struct sockaddr *)&api->address, &size), "getsockname");
-    jg_watcher_init(&api->listener, api_on_connection, api);
+    check(jg_address_parse("127.0.0.1", &address), "address"); /* any port that is free */
+    check(jg_listen(&api->listener, loop, &address, NULL), "listen");
+    check(jg_listener_address(&api->listener, &address), "address");
+    check(jg_address_format(&address, text, sizeof text), "address");
+    snprintf(api->url, sizeof api->url, "http://%s/", text);
     check(jg_http_server_open(&api->server, loop, api_answer, api, NULL), api->name);
-    return jg_watcher_start(loop, &api->listener, api->fd, JG_READ);
+    return jg_listener_start(&api->listener, api_on_connection, api);
 }
 
 static inline int api_stop(void *arg)
 {
     struct api *api = arg;
 
-    check(jg_watcher_close(&api->listener), api->name);
+    jg_listener_close(&api->listener);
     return jg_http_server_close(&api->server, 0);
+}
+
+static jg_http_client api_client;
+
+static inline int api_open_client(void *arg)
+{
+    (void)arg;
+    return jg_http_client_open(&api_client, jg_task_loop(jg_task_current()), NULL);
+}
+
+static inline int api_close_client(void *arg)
+{
+    (void)arg;
+    jg_http_client_close(&api_client);
+    return 0;
 }
 
 /* One call of an API. */
@@ -86,49 +93,23 @@ struct fetch {
     int status;             /* of the response */
 };
 
-/* Send a request, and wait for the end of the response. */
-static inline int exchange(jg_stream *stream, struct fetch *fetch)
-{
-    static const char request[] = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    char line[1000];
-    int r = jg_stream_write(stream, request, sizeof request - 1);
-
-    if (r == 0)
-        r = jg_stream_read_line(stream, line, sizeof line);
-    if (r < 0)
-        return r;
-    if (sscanf(line, "HTTP/1.%*d %d", &fetch->status) != 1)
-        return -EPROTO;
-    do
-        r = jg_stream_read(stream, line, sizeof line);
-    while (r > 0);
-    return r;
-}
-
 /* A coroutine. */
 static inline int fetch_run(void *arg)
 {
     struct fetch *fetch = arg;
-    const struct sockaddr_in *address = &fetch->api->address;
     jg_loop *loop = jg_task_loop(jg_task_current());
-    jg_stream stream;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), r;
+    jg_http_response response;
+    jg_text body;
+    int r;
 
     fetch->started = jg_loop_now(loop);
-    if (fd < 0)
-        return -errno;
-    /* Over loopback a connection is there at once. */
-    r = connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 ? -errno : 0;
-    if (r == 0)
-        r = jg_stream_open(&stream, loop, fd, NULL);
-    if (r < 0) {
-        close(fd);
-        return r;
-    }
-    r = exchange(&stream, fetch);
-    jg_stream_abort(&stream);
+    r = jg_http_get(&api_client, fetch->api->url, 1000, &response, &body);
     fetch->ended = jg_loop_now(loop);
-    return r;
+    if (r < 0)
+        return r;
+    fetch->status = r;
+    jg_http_response_end(&response);
+    return 0;
 }
 
 /* Call all of them, one after another or all at once. */

@@ -208,7 +208,7 @@ JG_API int jg_http_fetch(jg_http_client *client, const char *url,
 
 /**
  * Get what is at a URL, as a whole: jg_http_fetch and jg_http_response_read_all. The response is to
- * be ended as well.
+ * be ended if this succeeds.
  *
  * limit     bytes of the body.
  * ret_body  lasts until the response has ended.
