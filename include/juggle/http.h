@@ -236,8 +236,8 @@ JG_API int jg_http_add_field(jg_http_request *request, const char *name, const c
 /**
  * Answer with a body that is there as a whole. aiohttp: web.Response.
  *
- * status    200 to 599. With 204 and 304 there is no body, whatever `size` is; nor is there for
- *           HEAD, which gets the length all the same.
+ * status    200 to 599. With 204, 205 and 304 there is no body, whatever `size` is; nor is there
+ *           for HEAD, which gets the length all the same.
  * content_type  or NULL for none.
  * data      `size` bytes.
  *

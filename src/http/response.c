@@ -109,6 +109,12 @@ static void put(struct jg__output *output, const char *text, size_t size)
 #define PUT(output, literal) put(output, literal, sizeof(literal) - 1)
 #define TEXT(literal)        jg_text_of(literal, sizeof(literal) - 1)
 
+/* RFC 9110 15.3.5, 15.3.6 and 15.4.5, whatever the handler has for a body. */
+static bool has_no_body(int status)
+{
+    return status == 204 || status == 205 || status == 304;
+}
+
 /* What tells where the body ends. */
 static void put_framing(const jg_http_request *request, struct jg__output *output)
 {
@@ -165,10 +171,9 @@ static int begin(jg_http_request *request, int status, const char *content_type,
     if (request->connection->server->closing)
         request->keep_alive = false;
     request->status = status;
-    request->bodiless =
-        request->parser.head.method == JG_HTTP_HEAD || status == 204 || status == 304;
-    request->length = length;
-    if (length == NO_LENGTH && status != 204 && status != 304) {
+    request->bodiless = request->parser.head.method == JG_HTTP_HEAD || has_no_body(status);
+    request->length = status == 205 ? 0 : length; /* which is said, unlike that of the others */
+    if (request->length == NO_LENGTH && status != 204 && status != 304) {
         request->chunked = request->parser.head.minor >= 1;
         if (!request->chunked)
             request->keep_alive = false;
@@ -269,7 +274,7 @@ int jg__http_answer_plain(jg_http_request *request, int status)
     jg__output_string(&output, jg__http_reason(status));
     PUT(&output, "\n");
     forgo_body(request);
-    if (status == 204 || status == 304)
+    if (has_no_body(status))
         return begin(request, status, NULL, 0);
     r = begin(request, status, "text/plain; charset=utf-8", output.size);
     /* It is too small for a wait. */

@@ -122,7 +122,7 @@ struct jg_http_request {
     /* The answer. */
     int status; /* 0: not begun */
     bool chunked;
-    bool bodiless; /* HEAD, 204, 304 */
+    bool bodiless; /* HEAD, 204, 205, 304 */
     bool upgraded;
     uint64_t length; /* that was announced; UINT64_MAX: none */
     uint64_t bytes_out;
