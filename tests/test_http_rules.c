@@ -103,6 +103,14 @@ static int bye(jg_http_request *request, void *arg)
     return r < 0 ? r : hello(request, arg);
 }
 
+static int offer(jg_http_request *request, void *arg)
+{
+    int r = jg_http_add_field(request, "Upgrade", "shout");
+
+    (void)arg;
+    return r < 0 ? r : 426;
+}
+
 static const struct {
     const char *methods, *path;
     jg_http_handler handler;
@@ -117,6 +125,7 @@ static const struct {
     {"*", "/method", method, NULL},
     {"*", "/host", host, NULL},
     {"*", "/bye", bye, NULL},
+    {"GET", "/offer", offer, NULL},
 };
 
 static char directory[64];
@@ -651,6 +660,8 @@ static void connection_options(void **state)
         {"9110 7.8, without the option", OPTION("1.1", "Upgrade: shout\r\n"), 200, .then = OPEN},
         {"9110 7.8, HTTP/1.0",
          OPTION("1.0", "Connection: upgrade, keep-alive\r\nUpgrade: shout\r\n"), 200, .then = OPEN},
+        {"9110 7.8, a sender has the option", TEXT("GET /offer HTTP/1.1\r\n" HOST END), 426,
+         .then = OPEN, .has = "Connection: upgrade\r\n"},
         {"9110 10.1.4", OPTION("1.1", "Connection: TE\r\nTE: trailers, gzip;q=0.5\r\n"), 200,
          .then = OPEN},
     };

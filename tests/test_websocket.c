@@ -1221,8 +1221,9 @@ static void openings_are_refused(void **state)
     (void)state;
     expect_answer(OPENING(""), REFUSED("426 Upgrade Required", "21"));
     expect_answer(OPENING("Sec-WebSocket-Version: 8\r\n"),
-                  REFUSED("426 Upgrade Required", "21\r\nUpgrade: websocket\r\n"
-                                                  "Sec-WebSocket-Version: 13\r\n\r\n"));
+                  REFUSED("426 Upgrade Required",
+                          "21\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+                          "Sec-WebSocket-Version: 13\r\n\r\n"));
     expect_answer("GET / HTTP/1.1\r\nHost: a\r\n\r\n", REFUSED("400 Bad Request", ""));
     expect_answer(OPENING(VERSION "Origin: http://b\r\n"), REFUSED("403 Forbidden", ""));
     expect_answer(OPENING(VERSION "Origin: http://a:81\r\n"), REFUSED("403 Forbidden", ""));

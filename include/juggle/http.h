@@ -220,7 +220,8 @@ JG_API int jg_http_read_all(jg_http_request *request, size_t limit, jg_text *ret
 
 /**
  * Add a field to the answer that is yet to be given. "Connection: close" closes the connection
- * after it. Date, and what frames the body, are the server's.
+ * after it; Upgrade, for 426 say, brings its option of Connection. Date, and what frames the body,
+ * are the server's.
  *
  * value     a string without control characters.
  *

@@ -72,7 +72,9 @@ static bool is_reserved(jg_text name)
 
 int jg_http_add_field(jg_http_request *request, const char *name, const char *value)
 {
+    static const char option[] = "Connection: upgrade\r\n";
     jg_text name_text = jg_text_from(name), value_text = jg_text_from(value);
+    const bool is_upgrade = jg_text_is_nocase(name_text, "Upgrade");
     struct jg__output output;
     int r;
 
@@ -89,12 +91,15 @@ int jg_http_add_field(jg_http_request *request, const char *name, const char *va
 
     if (name_text.size > JG__HTTP_FIELDS || value_text.size > JG__HTTP_FIELDS)
         return -EMSGSIZE;
-    r = reserve_fields(request, name_text.size + value_text.size + 4);
+    r = reserve_fields(request, name_text.size + value_text.size + 4 +
+                                    (is_upgrade ? sizeof(option) - 1 : 0));
     if (r < 0)
         return r;
     output = jg__output(request->fields, request->fields_capacity);
     output.size = request->fields_size;
     r = jg__write_field(&output, name_text, value_text);
+    if (r == 0 && is_upgrade) /* RFC 9110 7.8: one goes with the other */
+        jg__output_string(&output, option);
     request->fields_size = (uint32_t)output.size;
     return r;
 }
