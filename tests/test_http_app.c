@@ -187,12 +187,13 @@ static void methods_are_told(void **state)
     expect(app, "OTHER /a", "405 405 Method Not Allowed\n");
     table = run_app(app, "POST /a HTTP/1.1\r\n" HOST END "OPTIONS /a HTTP/1.1\r\n" HOST END
                          "HEAD /a HTTP/1.1\r\n" HOST END "OPTIONS * HTTP/1.1\r\n" HOST END);
-    table_expect(table, "HTTP/1.1 405 Method Not Allowed\r\n"
-                        "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 23\r\n"
-                        "Allow: GET, HEAD, PUT, DELETE, OPTIONS\r\n\r\n405 Method Not Allowed\n"
-                        "HTTP/1.1 204 No Content\r\nAllow: GET, HEAD, PUT, DELETE, OPTIONS\r\n\r\n"
-                        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"
-                        "HTTP/1.1 204 No Content\r\nAllow: OPTIONS\r\n\r\n");
+    table_expect(table,
+                 "HTTP/1.1 405 Method Not Allowed\r\n"
+                 "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 23\r\n"
+                 "Allow: GET, HEAD, PUT, DELETE, OPTIONS, PURGE\r\n\r\n405 Method Not Allowed\n"
+                 "HTTP/1.1 204 No Content\r\nAllow: GET, HEAD, PUT, DELETE, OPTIONS, PURGE\r\n\r\n"
+                 "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"
+                 "HTTP/1.1 204 No Content\r\nAllow: OPTIONS\r\n\r\n");
     free(table);
     free_app(app);
 }

@@ -126,6 +126,8 @@ static const struct {
     {"*", "/host", host, NULL},
     {"*", "/bye", bye, NULL},
     {"GET", "/offer", offer, NULL},
+    {"GET PROPFIND", "/dav", hello, NULL},
+    {"MKCOL", "/dav", hello, NULL},
 };
 
 static char directory[64];
@@ -379,6 +381,8 @@ static void methods(void **state)
         {"9110 9.1, none", TEXT(" / HTTP/1.1\r\n" HOST END), 400, .then = CLOSED},
         {"9110 15.5.6", TEXT("DELETE / HTTP/1.1\r\n" HOST END), 405, .then = OPEN,
          .has = "Allow: GET, HEAD, POST, OPTIONS\r\n"},
+        {"9110 15.5.6, methods of one's own", TEXT("DELETE /dav HTTP/1.1\r\n" HOST END), 405,
+         .then = OPEN, .has = "Allow: GET, HEAD, OPTIONS, MKCOL, PROPFIND\r\n"},
         {"9110 15.5.6, with a body",
          TEXT("DELETE / HTTP/1.1\r\n" HOST "Content-Length: 3\r\n" END "abc"), 405, .then = OPEN},
         {"9110 9.3.7", TEXT("OPTIONS /echo HTTP/1.1\r\n" HOST END), 204, .then = OPEN,

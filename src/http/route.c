@@ -404,7 +404,15 @@ struct search {
     int count;                       /* of them, up to where the search is */
     uint16_t allowed;                /* 1 << method */
     bool known;                      /* the path is, with other methods */
+    struct jg__output *names;        /* gets those of methods that have no bit; or NULL */
 };
+
+static void put_method(struct jg__output *output, const char *name)
+{
+    if (output->size > 0)
+        jg__output_string(output, ", ");
+    jg__output_string(output, name);
+}
 
 /* Look among the routes of a place for one that serves the method. */
 static bool look(struct search *search, const jg__route *routes)
@@ -419,6 +427,8 @@ static bool look(struct search *search, const jg__route *routes)
         }
         if (route->method == JG_HTTP_GET && !route->any)
             get = route;
+        if (search->names && route->method == JG_HTTP_OTHER)
+            put_method(search->names, route->method_name);
         search->known = true;
         search->allowed |= (uint16_t)(1u << route->method);
     }
@@ -516,23 +526,32 @@ static int give_captures(struct search *search)
     return 0;
 }
 
+static void find(struct search *search, const jg_app *app, jg_http_request *request,
+                 struct jg__output *names)
+{
+    const jg_http_head *head = &request->parser.head;
+
+    search->request = request;
+    search->method = head->method;
+    search->method_name = jg_http_head_text(head, head->method_name);
+    search->found = NULL;
+    search->count = 0;
+    search->allowed = 0;
+    search->known = false;
+    search->names = names;
+    if (app->root)
+        (void)search_below(search, app->root, jg_http_request_path(request));
+}
+
 int jg__route_find(const jg_app *app, jg_http_request *request)
 {
     const jg_http_head *head = &request->parser.head;
     struct search search;
 
-    search.request = request;
-    search.method = head->method;
-    search.method_name = jg_http_head_text(head, head->method_name);
-    search.found = NULL;
-    search.count = 0;
-    search.allowed = 0;
-    search.known = false;
     request->allowed = 0;
     if (head->form == JG_HTTP_ASTERISK_FORM)
         return 204;
-    if (app->root)
-        (void)search_below(&search, app->root, jg_http_request_path(request));
+    find(&search, app, request, NULL);
     request->allowed = search.allowed;
     if (!search.found) {
         if (!search.known)
@@ -547,8 +566,9 @@ int jg__route_refuse(jg_http_request *request)
 {
     const int status = request->refusal;
     unsigned allowed = request->allowed;
-    char buffer[128];
-    struct jg__output output = jg__output(buffer, sizeof(buffer));
+    char buffer[1024];
+    struct jg__output output = jg__output(buffer, sizeof(buffer) - 1);
+    struct search search;
     int r;
 
     if (status != 405 && status != 204)
@@ -558,13 +578,12 @@ int jg__route_refuse(jg_http_request *request)
         allowed |= 1u << JG_HTTP_HEAD;
     allowed |= 1u << JG_HTTP_OPTIONS;
     for (size_t i = 0; i < KNOWN; i++) {
-        if (!(allowed & 1u << methods_known[i].method))
-            continue;
-        if (output.size > 0)
-            jg__output_string(&output, ", ");
-        jg__output_string(&output, methods_known[i].name);
+        if (allowed & 1u << methods_known[i].method)
+            put_method(&output, methods_known[i].name);
     }
-    jg__output_byte(&output, 0);
+    if (allowed & 1u << JG_HTTP_OTHER)
+        find(&search, request->app, request, &output);
+    buffer[output.size] = 0;
     r = jg_http_add_field(request, "Allow", buffer);
     return r < 0 ? r : status;
 }
