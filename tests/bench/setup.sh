@@ -4,7 +4,7 @@
 # they are built, and going through the libraries.
 . "$root/tests/setup.sh"
 
-all_libraries="floor juggle libuv libev libevent go"
+all_libraries="floor juggle libuv libev libevent go nginx"
 
 has_header() {
     printf '#include <%s>\nint main(void) { return 0; }\n' "$1" | "${CC:-cc}" -x c - -fsyntax-only
@@ -19,6 +19,10 @@ install_benchmark_needs() {
     need libuv1-dev libuv pkg-config --exists libuv
     need libev-dev libev has_header ev.h
     need libevent-dev libevent pkg-config --exists libevent_core
+    if [ "${http:-}" ]; then
+        need_command wrk wrk
+        need_command nginx-light nginx
+    fi
     install_missing
 }
 
@@ -36,6 +40,7 @@ build_benchmarks() {
     bin=$1/tests/bench
     for library in $libraries; do
         [ -x "$bin/bench_$library" ] || [ -x "$bin/coro_$library" ] ||
+            [ -x "$bin/http_$library" ] ||
             echo "There is no benchmark of $library here." >&2
     done
 }

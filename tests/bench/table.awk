@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # From the lines bench=… lib=… n=… value=… unit=… of one round or several: tables of the medians and
-# of the ratios to the floor and to libev, then the medians as lines of the same kind. A ratio is the
+# of the ratios to the floor and to libev, or nginx, then the medians as lines of the same kind. A ratio is the
 # median over the rounds of the ratio within a round.
 
 # The median of list[1] … list[n], which becomes sorted.
@@ -44,11 +44,12 @@ function ratio(what, lib, base,    i, list) {
 END {
     for (i = 1; i <= last; i++) {
         what = whats[i]
-        printf "\n%-24s %12s %9s %9s\n", what, unit[what], "/ floor", "/ libev"
+        peer = (what, "nginx") in count ? "nginx" : "libev"
+        printf "\n%-24s %12s %9s %9s\n", what, unit[what], "/ floor", "/ " peer
         n = split(libs[what], names, " ")
         for (j = 1; j <= n; j++)
             printf "  %-22s %12.2f %9s %9s\n", names[j], middle(what, names[j]),
-                   ratio(what, names[j], "floor"), ratio(what, names[j], "libev")
+                   ratio(what, names[j], "floor"), ratio(what, names[j], peer)
     }
     print ""
     for (i = 1; i <= last; i++) {
