@@ -322,6 +322,24 @@ static void request_lines(void **state)
     CHECK(rules);
 }
 
+/* Which some clients send behind a body. */
+static void an_empty_line_at_the_end_is_no_request(void **state)
+{
+    (void)state;
+    for (size_t piece = 0; piece < 3; piece++) {
+        struct table *table = table_new(jg_app_handle, NULL);
+
+        table->server.arg = app;
+        table->text = "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 3\r\n" END "abc\r\n";
+        table->piece = piece;
+        table->pause = piece > 0 ? JG_MILLISECOND : 0;
+        table_run(table);
+        assert_int_equal(table->end, 0);
+        table_expect(table, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc");
+        free(table);
+    }
+}
+
 static void targets(void **state)
 {
     static const struct rule rules[] = {
@@ -858,6 +876,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(request_lines),
+        cmocka_unit_test(an_empty_line_at_the_end_is_no_request),
         cmocka_unit_test(targets),
         cmocka_unit_test(long_targets),
         cmocka_unit_test(methods),

@@ -320,7 +320,11 @@ static int parse(jg__connection *c, const char *data, size_t size)
         wait_for_input(c, size + 1);
         return 0;
     }
-    refuse_head(c, r == 0 ? 400 : jg_http_error_status(r));
+    /* RFC 9112 2.2: an empty line alone is no request, but what some clients end theirs with. */
+    if (r == 0 && size == 2 && memcmp(data, "\r\n", 2) == 0)
+        finish(c);
+    else
+        refuse_head(c, r == 0 ? 400 : jg_http_error_status(r));
     return 0;
 }
 
