@@ -19,6 +19,7 @@
 #include <juggle/loop.h>
 #include <juggle/net.h>
 #include <juggle/op.h>
+#include <juggle/process.h>
 #include <juggle/queue.h>
 #include <juggle/resolve.h>
 #include <juggle/server.h>

@@ -158,6 +158,16 @@ void jg_child_stop(jg_child *child)
         unwatch_signal(loop);
 }
 
+int jg__child_signal(const jg_child *child, bool group, int signo)
+{
+    const jg_handle *watched = &child->watcher.handle;
+
+    if (!child->handle.loop)
+        return -ESRCH;
+    return jg__process_signal(child->handle.number, watched->loop ? watched->number : -1, group,
+                              signo);
+}
+
 void jg__children_disown(jg_loop *loop)
 {
     for (jg_link *link = loop->children.next; link != &loop->children; link = link->next)

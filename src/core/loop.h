@@ -45,7 +45,7 @@ typedef struct jg__part {
     void (*forked)(struct jg__part *part); /* in jg_loop_fork, with the loop whole again */
 } jg__part;
 
-enum { JG__PART_COROS, JG__PART_EXECUTORS, JG__PART_STREAMS, JG__PARTS };
+enum { JG__PART_COROS, JG__PART_EXECUTORS, JG__PART_STREAMS, JG__PART_PROCESSES, JG__PARTS };
 
 /* What is being called, while slow callbacks are looked for. */
 typedef struct jg__lap {
@@ -258,6 +258,12 @@ void jg__signals_drain(jg_loop *loop);
 /* In a forked child: handle the watched signals again; and tell the children that they are lost. */
 void jg__signals_adopt(jg_loop *loop);
 void jg__children_disown(jg_loop *loop);
+
+/*
+ * Send a signal to a started child, or to the process group that it leads. Until the callback it is
+ * not reaped, so that no other process has its number. Returns 0 or -errno.
+ */
+int jg__child_signal(const jg_child *child, bool group, int signo);
 
 /* Whether a call is the inner part of a wake, signal or child. */
 bool jg__wake_owns(const jg_call *call);

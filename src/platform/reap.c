@@ -18,6 +18,9 @@
 #    ifndef SYS_pidfd_open
 #        define SYS_pidfd_open 434
 #    endif
+#    ifndef SYS_pidfd_send_signal
+#        define SYS_pidfd_send_signal 424
+#    endif
 
 int jg__process_open(int pid)
 {
@@ -28,11 +31,23 @@ int jg__process_open(int pid)
     return jg__fd_tidy(fd);
 }
 
+static int send_through(int fd, int signo)
+{
+    return syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0u) < 0 ? -errno : 0;
+}
+
 #else
 
 int jg__process_open(int pid)
 {
     (void)pid;
+    return -ENOSYS;
+}
+
+static int send_through(int fd, int signo)
+{
+    (void)fd;
+    (void)signo;
     return -ENOSYS;
 }
 
@@ -67,4 +82,19 @@ int jg__process_reap(int pid, int *ret_status)
 
     *ret_status = status;
     return 1;
+}
+
+void jg__process_join(int pid)
+{
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+int jg__process_signal(int pid, int fd, bool group, int signo)
+{
+    int r = fd >= 0 && !group ? send_through(fd, signo) : -ENOSYS;
+
+    if (r != -ENOSYS)
+        return r;
+    return kill(group ? -pid : pid, signo) < 0 ? -errno : 0;
 }

@@ -55,22 +55,44 @@ void jg__sigport_close(jg__sigport *port)
         sched_yield();
 }
 
-int jg__signal_retain(int signo)
+/* With the mutex locked. */
+static int retain(int signo)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
-    int r = 0;
+
+    sigemptyset(&action.sa_mask);
+    if (retained[signo] == 0 && sigaction(signo, &action, &previous[signo]) < 0)
+        return -errno;
+    retained[signo]++;
+    return 0;
+}
+
+int jg__signal_retain(int signo)
+{
+    int r;
 
     if (signo < 1 || signo > JG__SIGNAL_MAX)
         return -EINVAL;
 
-    sigemptyset(&action.sa_mask);
     pthread_mutex_lock(&mutex);
-    if (retained[signo] == 0 && sigaction(signo, &action, &previous[signo]) < 0)
-        r = -errno;
-    else
-        retained[signo]++;
+    r = retain(signo);
     pthread_mutex_unlock(&mutex);
     return r;
+}
+
+bool jg__signal_retain_children(void)
+{
+    struct sigaction action;
+    bool wanted;
+
+    pthread_mutex_lock(&mutex);
+    (void)sigaction(SIGCHLD, NULL, &action); /* the arguments are good */
+    wanted =
+        retained[SIGCHLD] > 0 || action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT);
+    if (wanted)
+        (void)retain(SIGCHLD); /* it can be caught */
+    pthread_mutex_unlock(&mutex);
+    return wanted;
 }
 
 void jg__signal_release(int signo)

@@ -43,6 +43,12 @@ void jg__sigport_close(jg__sigport *port);
 int jg__signal_retain(int signo);
 void jg__signal_release(int signo);
 
+/*
+ * Retain SIGCHLD if it has to be, for children to stay until they are reaped: somebody ignores it.
+ * Returns whether it was; then it has to be released.
+ */
+bool jg__signal_retain_children(void);
+
 /* SIGINT and SIGTERM. */
 extern const int jg__signal_interrupt, jg__signal_terminate;
 
