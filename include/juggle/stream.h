@@ -116,6 +116,23 @@ JG_API int jg_stream_open(jg_stream *stream, jg_loop *loop, int fd,
                           const jg_stream_options *options);
 
 /**
+ * Open a stream on what others use, too: on the standard input, output or errors, 0, 1 and 2, which
+ * the shell and its other programs have. Its flags stay as they are: a terminal or a pipe is opened
+ * once more; where that cannot be it is only read and written when it is ready, and blocks if
+ * somebody else was faster. asyncio: connect_read_pipe, connect_write_pipe, which change the flags.
+ *
+ * stream    not open; need not be initialised.
+ * options   or NULL.
+ *
+ * Returns   0; -EBADF if `fd` is not open, -EINVAL, -EMFILE, -ENOMEM.
+ * Owns      nothing: `fd` stays open when the stream is closed. jg_stream_fd is another descriptor.
+ * Thread    loop.
+ * Suspends  no.
+ */
+JG_API int jg_stream_open_shared(jg_stream *stream, jg_loop *loop, int fd,
+                                 const jg_stream_options *options);
+
+/**
  * Open a stream on a transport of yours.
  *
  * data      for the transport, which gets it from jg_stream_data.

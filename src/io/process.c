@@ -8,9 +8,10 @@
  */
 #include <juggle/process.h>
 
-#include "coro/coro.h"
+#include "io/stream.h"
 #include "platform/descriptor.h"
 #include "platform/reap.h"
+#include "platform/socket.h"
 #include "platform/spawn.h"
 
 #include <errno.h>
@@ -171,7 +172,8 @@ static int make_pipe(jg_process *process, jg_stream *stream, bool input, int *re
     if (r < 0)
         return r;
 
-    r = jg_stream_open(stream, process->loop, ends[input], NULL);
+    (void)jg__file_set_blocking(ends[input], false); /* a fresh pipe: that works */
+    r = jg__stream_open_fd(stream, process->loop, ends[input], &jg__file_transport, NULL);
     if (r < 0) {
         jg__fd_close(ends[0]);
         jg__fd_close(ends[1]);

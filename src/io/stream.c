@@ -7,6 +7,8 @@
  */
 #include "io/stream.h"
 
+#include "platform/descriptor.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -67,7 +69,8 @@ static void on_events(void *arg, int events)
     jg_stream_ready(arg, events);
 }
 
-int jg_stream_open(jg_stream *stream, jg_loop *loop, int fd, const jg_stream_options *options)
+int jg__stream_open_fd(jg_stream *stream, jg_loop *loop, int fd, const jg_transport *transport,
+                       const jg_stream_options *options)
 {
     int r;
 
@@ -75,7 +78,7 @@ int jg_stream_open(jg_stream *stream, jg_loop *loop, int fd, const jg_stream_opt
     if (fd < 0)
         return -EBADF;
 
-    r = open_stream(stream, loop, &jg__socket_transport, options);
+    r = open_stream(stream, loop, transport, options);
     if (r < 0)
         return r;
 
@@ -83,6 +86,28 @@ int jg_stream_open(jg_stream *stream, jg_loop *loop, int fd, const jg_stream_opt
     stream->own.watcher.handle.flags |= JG__UNREF; /* what waits keeps the loop running */
     stream->own.watcher.handle.number = fd;
     return 0;
+}
+
+int jg_stream_open(jg_stream *stream, jg_loop *loop, int fd, const jg_stream_options *options)
+{
+    return jg__stream_open_fd(stream, loop, fd, &jg__socket_transport, options);
+}
+
+int jg_stream_open_shared(jg_stream *stream, jg_loop *loop, int fd,
+                          const jg_stream_options *options)
+{
+    enum jg__sharing sharing;
+    int r, copy = jg__fd_share(fd, &sharing);
+
+    if (copy < 0)
+        return copy;
+
+    r = jg__stream_open_fd(stream, loop, copy,
+                           sharing == JG__SHARED ? &jg__shared_transport : &jg__file_transport,
+                           options);
+    if (r < 0)
+        jg__fd_close(copy);
+    return r;
 }
 
 int jg_stream_open_with(jg_stream *stream, jg_loop *loop, const jg_transport *transport, void *data,

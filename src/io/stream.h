@@ -51,7 +51,11 @@ static inline jg__streams *jg__streams_of(const jg_stream *stream)
     return (jg__streams *)stream->loop->parts[JG__PART_STREAMS];
 }
 
-extern const jg_transport jg__socket_transport, jg__file_transport;
+extern const jg_transport jg__socket_transport, jg__file_transport, jg__shared_transport;
+
+/* As jg_stream_open, with one of these transports. For a file one, `fd` has to be as it shall be. */
+int jg__stream_open_fd(jg_stream *stream, jg_loop *loop, int fd, const jg_transport *transport,
+                       const jg_stream_options *options);
 
 /*
  * The stream waits for somebody outside, or does not any more. That keeps the loop running, unless

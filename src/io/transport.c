@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The transports of descriptors: that of sockets, and that of everything else that is read and
- * written like a stream, which a socket turns out to be when it is first used.
+ * The transports of descriptors: that of sockets; that of everything else that is read and written
+ * like a stream, which a socket turns out to be when it is first used; and that of what others use,
+ * too, who would not do with a change of its flags.
  *
  * A descriptor is registered once, when it first has to be waited for, for both directions and for
  * as long as it is open.
@@ -89,6 +90,23 @@ static void close_descriptor(jg_stream *stream, bool cut)
     watcher->handle.number = -1;
 }
 
+static ssize_t read_shared(jg_stream *stream, void *buf, size_t size)
+{
+    return jg__shared_read(fd_of(stream), buf, size);
+}
+
+static ssize_t write_shared(jg_stream *stream, const struct iovec *pieces, int count)
+{
+    return jg__shared_write(fd_of(stream), pieces, count);
+}
+
+/* A reset would hit the others, too. */
+static void close_shared(jg_stream *stream, bool cut)
+{
+    (void)cut;
+    close_descriptor(stream, false);
+}
+
 const jg_transport jg__socket_transport = {
     .name = "socket",
     .external = true,
@@ -109,4 +127,14 @@ const jg_transport jg__file_transport = {
     .wait = wait_for,
     .shut = shut_descriptor,
     .close = close_descriptor,
+};
+
+const jg_transport jg__shared_transport = {
+    .name = "shared",
+    .external = true,
+    .read = read_shared,
+    .write = write_shared,
+    .wait = wait_for,
+    .shut = shut_descriptor,
+    .close = close_shared,
 };

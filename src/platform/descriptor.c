@@ -7,12 +7,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifdef __linux__
 #    include <sys/eventfd.h>
+#    include <sys/ioctl.h>
 #endif
 
 int jg__fd_tidy(int fd)
@@ -43,6 +47,72 @@ int jg__fd_close(int fd)
 
     /* After EINTR the descriptor is gone on Linux and the BSDs: a retry could close another's. */
     return errno == EINTR ? 0 : -errno;
+}
+
+#ifdef __linux__
+
+/* A name to open what a descriptor is by. The master of a pseudo-terminal has none: another one
+ * would come of it. */
+static bool name_of(int fd, bool terminal, char *name, size_t size)
+{
+    int number;
+
+    if (terminal && ioctl(fd, TIOCGPTN, &number) == 0)
+        return false;
+    (void)snprintf(name, size, "/proc/self/fd/%d", fd);
+    return true;
+}
+
+#else
+
+static bool name_of(int fd, bool terminal, char *name, size_t size)
+{
+    return terminal && ttyname_r(fd, name, size) == 0;
+}
+
+#endif
+
+/* Returns a descriptor of the same file with flags of its own, or a negative number. */
+static int reopen(int fd, const struct stat *s)
+{
+    const bool terminal = S_ISCHR(s->st_mode) && isatty(fd);
+    const int flags = fcntl(fd, F_GETFL);
+    struct stat other;
+    char name[128];
+    int again;
+
+    if (flags < 0 || !(terminal || S_ISFIFO(s->st_mode)) ||
+        !name_of(fd, terminal, name, sizeof(name)))
+        return -1;
+
+    again = open(name, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (again < 0)
+        return -1;
+    if (fstat(again, &other) < 0 || other.st_ino != s->st_ino || other.st_dev != s->st_dev) {
+        close(again);
+        return -1;
+    }
+    return jg__fd_tidy(again);
+}
+
+int jg__fd_share(int fd, enum jg__sharing *ret_sharing)
+{
+    enum jg__sharing sharing = JG__NOT_SHARED;
+    struct stat s;
+    int copy;
+
+    if (fstat(fd, &s) < 0)
+        return -errno;
+
+    copy = reopen(fd, &s);
+    if (copy < 0) {
+        sharing = S_ISREG(s.st_mode) || S_ISBLK(s.st_mode) ? JG__NO_MATTER : JG__SHARED;
+        copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    }
+    if (copy < 0)
+        return -errno;
+    *ret_sharing = sharing;
+    return copy;
 }
 
 int jg__fd_check(int fd)

@@ -15,6 +15,19 @@ int jg__fd_tidy(int fd);
 /* 0, or an error of close(2); the descriptor is closed in any case. Ignores negative ones. */
 int jg__fd_close(int fd);
 
+/* How the flags of an open file, O_NONBLOCK above all, concern others. */
+enum jg__sharing {
+    JG__SHARED,     /* with whoever has the file from the same open(2) */
+    JG__NOT_SHARED, /* it was opened again, and is non-blocking */
+    JG__NO_MATTER   /* a regular file: its flags are shared, but there is nothing to wait for */
+};
+
+/*
+ * Another descriptor of the same file, close-on-exec, with flags of its own if that can be had: a
+ * terminal or a pipe can be opened again. Returns it or -errno.
+ */
+int jg__fd_share(int fd, enum jg__sharing *ret_sharing);
+
 /* 0 if the descriptor is open, else -EBADF. */
 int jg__fd_check(int fd);
 

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -119,6 +121,37 @@ ssize_t jg__file_write(int fd, const struct iovec *pieces, int count)
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return n < 0 ? error : n;
+}
+
+static bool is_ready(int fd, short events)
+{
+    struct pollfd entry = {.fd = fd, .events = events};
+    int n;
+
+    do
+        n = poll(&entry, 1, 0);
+    while (is_interrupted(n));
+    return n != 0; /* an error is for the read or write to tell */
+}
+
+ssize_t jg__shared_read(int fd, void *buf, size_t size)
+{
+    return is_ready(fd, POLLIN) ? jg__file_read(fd, buf, size) : -EAGAIN;
+}
+
+/* What is writable takes so much without blocking; of more nobody says how much. */
+ssize_t jg__shared_write(int fd, const struct iovec *pieces, int count)
+{
+    struct iovec piece;
+
+    while (count > 1 && pieces->iov_len == 0) {
+        pieces++;
+        count--;
+    }
+    piece = *pieces;
+    if (piece.iov_len > PIPE_BUF)
+        piece.iov_len = PIPE_BUF;
+    return is_ready(fd, POLLOUT) ? jg__file_write(fd, &piece, 1) : -EAGAIN;
 }
 
 bool jg__file_set_blocking(int fd, bool blocking)

@@ -27,6 +27,13 @@ void jg__socket_cut(int fd);
 ssize_t jg__file_read(int fd, void *buf, size_t size);
 ssize_t jg__file_write(int fd, const struct iovec *pieces, int count);
 
+/*
+ * The same for what may be in blocking mode, for the sake of others who use it, too. They block only
+ * if one of these is faster than we.
+ */
+ssize_t jg__shared_read(int fd, void *buf, size_t size);
+ssize_t jg__shared_write(int fd, const struct iovec *pieces, int count);
+
 /* Returns whether that was a change. */
 bool jg__file_set_blocking(int fd, bool blocking);
 
