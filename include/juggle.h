@@ -22,6 +22,7 @@
 #include <juggle/process.h>
 #include <juggle/queue.h>
 #include <juggle/resolve.h>
+#include <juggle/sendfile.h>
 #include <juggle/server.h>
 #include <juggle/stream.h>
 #include <juggle/sync.h>

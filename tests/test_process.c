@@ -741,7 +741,7 @@ static int echo_much(void *arg)
 
     (void)arg;
     for (int i = 0; i < SIZE; i++)
-        data[i] = (char)(i * 31 >> 4);
+        data[i] = (char)((unsigned)i * 31 >> 4);
     r = jg_process_run(SHELL("echo begin >&2; cat; echo end >&2; exit 9"), &options, data, SIZE,
                        &result);
     test_check(WIFEXITED(r) && WEXITSTATUS(r) == 9);

@@ -60,6 +60,10 @@ typedef struct jg_transport {
        of the pieces is not empty. */
     ssize_t (*write)(jg_stream *stream, const struct iovec *pieces, int count);
 
+    /* From a file at an offset, as sendfile(2), for jg_sendfile. Returns as write, 0 at the end of
+       the file, or -ENOTSUP, which is not final: read the file and write. NULL: always so. */
+    ssize_t (*send_file)(jg_stream *stream, int fd, int64_t offset, size_t size);
+
     /* The stream waits for these of JG_READ and JG_WRITE, after -EAGAIN or less than was asked for:
        see that jg_stream_ready is called. Returns 0, or an error that ends what waits. NULL: not
        needed, as it is called anyway. */
@@ -269,9 +273,11 @@ JG_API int jg_stream_writev(jg_stream *stream, const struct iovec *pieces, int c
 /* What a pending write_all needs; in your memory. */
 typedef struct jg_stream_writing {
     struct jg_stream_writing *next;
-    const char *data;
-    size_t size, sent; /* bytes of data, and how much of that */
-    size_t capacity;   /* that was allocated; 0: it is somebody's write_all */
+    const char *data;  /* NULL: of a file */
+    size_t size, sent; /* bytes, and how many of them */
+    int64_t offset;    /* in the file */
+    int fd;
+    size_t capacity; /* that was allocated; 0: it is somebody's write_all */
     jg_op *op;
     jg_stream *stream;
 } jg_stream_writing;

@@ -82,6 +82,7 @@ int jg_passing_open(jg_passing *passing, jg_stream *stream)
     passing->transport.exact = false; /* a read ends where other descriptors came along */
     passing->transport.read = read_with;
     passing->transport.write = write_with;
+    passing->transport.send_file = NULL; /* descriptors go with the next bytes that are written */
     passing->transport.close = close_with;
     stream->transport = &passing->transport;
     return 0;

@@ -21,6 +21,7 @@
 #define JG__STREAM_CLOSING  (1u << 5) /* `reader` is the close, `target` its jg_stream_closing */
 #define JG__STREAM_PLACED   (1u << 6) /* to be looked at before the loop waits */
 #define JG__STREAM_BLOCKING (1u << 7) /* the descriptor was blocking */
+#define JG__STREAM_SET      (1u << 8) /* the socket does not block, because that was seen to */
 
 /* The largest write, and what a write queue can be: so `queued` has room for both. */
 #define JG__STREAM_MOST      ((size_t)1 << 30)
@@ -97,6 +98,13 @@ void jg__blocks_fini(jg__streams *streams);
 
 /* stream_write.c: send what is queued, as far as it goes. */
 void jg__stream_write_on(jg_stream *stream);
+
+/*
+ * Have the transport send from a file, in turn with what is written. Returns as write_all's start
+ * form, or -ENOTSUP; that can also be the status of the op.
+ */
+int jg__stream_send_file_start(jg_stream *stream, jg_stream_writing *writing, int fd,
+                               int64_t offset, size_t size, jg_op *op);
 
 /* Drop what is queued: it, and whatever drains, completes with the error. */
 void jg__stream_drop(jg_stream *stream, int error);

@@ -3,7 +3,7 @@
  * Writing to streams.
  *
  * What cannot be sent at once waits in a ring of chunks, of which the stream knows the last:
- * copies, and the memory of pending write_alls. It is sent in order, many chunks a system call:
+ * copies, the memory of pending write_alls, and parts of files. It is sent in order, many chunks a system call:
  * when the transport has room, or, where a turn wrote more than once, before the loop waits.
  */
 #include "io/stream.h"
@@ -16,6 +16,8 @@ typedef jg_stream_writing chunk;
 #define SMALLEST 4096 /* bytes, with its head, of a chunk of our own */
 #define PIECES   64   /* that go out in one call */
 #define IOV_MOST 1024 /* pieces that every system takes */
+
+#define FROM_FILE ((size_t)1 << 20) /* bytes at once, before others have their turn */
 
 static chunk *first_chunk(const jg_stream *stream)
 {
@@ -158,30 +160,63 @@ static int gather(const jg_stream *stream, struct iovec *pieces, size_t *ret_tot
         pieces[count++] = (struct iovec){(char *)(uintptr_t)c->data + c->sent, size};
         total += size;
         c = c->next;
-    } while (c != first_chunk(stream) && count < PIECES && total < JG__STREAM_MOST);
+    } while (c != first_chunk(stream) && c->data && count < PIECES && total < JG__STREAM_MOST);
     *ret_total = total;
     return count;
 }
 
-void jg__stream_write_on(jg_stream *stream)
+/* Send the first pieces. Returns as the transport, or -EAGAIN if that is known. */
+static ssize_t send_pieces(jg_stream *stream)
 {
     struct iovec pieces[PIECES];
-    int r = 0;
+    size_t total;
+    int count = gather(stream, pieces, &total);
+    ssize_t n = transmit(stream, pieces, count, total);
 
-    while (stream->output && r == 0) {
-        size_t total;
-        int count = gather(stream, pieces, &total);
-        ssize_t n = transmit(stream, pieces, count, total);
+    if (n >= 0)
+        advance(stream, (size_t)n);
+    return n;
+}
 
-        if (n >= 0)
-            advance(stream, (size_t)n);
-        else
-            r = n == -EAGAIN ? jg__stream_wait(stream, JG_WRITE) : (int)n;
-        if (n == -EAGAIN)
-            break;
+/* Send from the file that comes first. The same; 0 says that others are to have their turn. */
+static ssize_t send_from_file(jg_stream *stream)
+{
+    chunk *first = first_chunk(stream);
+    const size_t left = first->size - first->sent;
+    ssize_t n = -EAGAIN;
+
+    if (!stream->transport->send_file)
+        n = -ENOTSUP; /* what it was taken for has, which it turned out not to be */
+    else if (stream->flags & JG_WRITE)
+        n = stream->transport->send_file(stream, first->fd, first->offset + (int64_t)first->sent,
+                                         left < FROM_FILE ? left : FROM_FILE);
+    if (n == -EAGAIN)
+        stream->flags &= (uint16_t)~JG_WRITE;
+    if (n == 0 || n == -ENOTSUP) {
+        end_first(stream, (int)n);
+        return 1;
     }
-    if (r < 0)
-        jg__stream_fail_writing(stream, r);
+    if (n > 0) {
+        first->sent += (size_t)n;
+        stream->bytes_out += (uint64_t)n;
+        if (first->sent == first->size)
+            end_first(stream, 0);
+        else if ((size_t)n == FROM_FILE && jg__stream_place(stream) == 0)
+            return 0;
+    }
+    return n;
+}
+
+void jg__stream_write_on(jg_stream *stream)
+{
+    ssize_t n = 1;
+
+    while (stream->output && n > 0)
+        n = first_chunk(stream)->data ? send_pieces(stream) : send_from_file(stream);
+    if (n == -EAGAIN)
+        n = jg__stream_wait(stream, JG_WRITE);
+    if (n < 0)
+        jg__stream_fail_writing(stream, (int)n);
     else
         told(stream);
 }
@@ -352,25 +387,41 @@ static void cancel_writing(jg_op *op)
     told(stream);
 }
 
-int jg_stream_write_all_start(jg_stream *stream, jg_stream_writing *writing, const void *data,
-                              size_t size, jg_op *op)
+static int start_writing(jg_stream *stream, jg_stream_writing *writing, jg_op *op)
 {
     static const jg_provider provider = {"stream write", cancel_writing};
     int r = refuse(stream);
 
-    *writing = (jg_stream_writing){.data = data, .size = size, .op = op, .stream = stream};
+    writing->op = op;
+    writing->stream = stream;
     if (r == 0)
         r = jg_op_start(op, &provider, writing);
     if (r < 0)
         return r;
 
-    if (size == 0) {
+    if (writing->size == 0) {
         jg_op_complete(op, 0);
         return 0;
     }
     append(stream, writing);
     jg__stream_write_on(stream);
     return 0;
+}
+
+int jg_stream_write_all_start(jg_stream *stream, jg_stream_writing *writing, const void *data,
+                              size_t size, jg_op *op)
+{
+    *writing = (jg_stream_writing){.data = data, .size = size};
+    return start_writing(stream, writing, op);
+}
+
+int jg__stream_send_file_start(jg_stream *stream, jg_stream_writing *writing, int fd,
+                               int64_t offset, size_t size, jg_op *op)
+{
+    *writing = (jg_stream_writing){.fd = fd, .offset = offset, .size = size};
+    if (stream->transport && !stream->transport->send_file)
+        return -ENOTSUP;
+    return start_writing(stream, writing, op);
 }
 
 int jg_stream_write_all(jg_stream *stream, const void *data, size_t size, size_t *ret_count)

@@ -57,6 +57,17 @@ static ssize_t write_socket(jg_stream *stream, const struct iovec *pieces, int c
     return write_file(stream, pieces, count);
 }
 
+/* There is no flag that makes one call not block. */
+static ssize_t send_file(jg_stream *stream, int fd, int64_t offset, size_t size)
+{
+    if (!(stream->flags & JG__STREAM_SET)) {
+        if (jg__file_set_blocking(fd_of(stream), false))
+            stream->flags |= JG__STREAM_BLOCKING;
+        stream->flags |= JG__STREAM_SET;
+    }
+    return jg__socket_send_file(fd_of(stream), fd, offset, size);
+}
+
 static int wait_for(jg_stream *stream, unsigned events)
 {
     jg_watcher *watcher = &stream->own.watcher;
@@ -113,6 +124,7 @@ const jg_transport jg__socket_transport = {
     .exact = true,
     .read = read_socket,
     .write = write_socket,
+    .send_file = send_file,
     .wait = wait_for,
     .shut = shut_descriptor,
     .close = close_descriptor,

@@ -2,6 +2,7 @@
 #ifdef __linux__
 #    define _GNU_SOURCE
 #endif
+#define _FILE_OFFSET_BITS 64
 
 #include "platform/socket.h"
 
@@ -14,6 +15,10 @@
 #include <stdint.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#ifdef __linux__
+#    include <sys/sendfile.h>
+#endif
 
 /* Where it is missing there is a socket option for it. */
 #ifndef MSG_NOSIGNAL
@@ -97,31 +102,94 @@ ssize_t jg__file_read(int fd, void *buf, size_t size)
     return n < 0 ? failure() : n;
 }
 
-/* Of a pipe without a reader the signal is held back, and taken away if it was raised by us. */
-ssize_t jg__file_write(int fd, const struct iovec *pieces, int count)
-{
-    sigset_t broken, before, pending;
+/* The signal of writing to what nobody reads is held back, and taken away if we raised it. */
+struct held {
+    sigset_t before;
     bool was_pending;
-    ssize_t n;
-    int error, signo;
+};
 
-    sigemptyset(&broken);
-    sigaddset(&broken, SIGPIPE);
-    (void)pthread_sigmask(SIG_BLOCK, &broken, &before); /* the arguments are good */
+static void make_broken_set(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGPIPE);
+}
+
+static void hold_signal(struct held *held)
+{
+    sigset_t broken, pending;
+
+    make_broken_set(&broken);
+    (void)pthread_sigmask(SIG_BLOCK, &broken, &held->before); /* the arguments are good */
     sigpending(&pending);
-    was_pending = sigismember(&pending, SIGPIPE);
-    do
-        n = writev(fd, pieces, count);
-    while (is_interrupted(n));
-    error = n < 0 ? failure() : 0;
-    if (error == -EPIPE && !was_pending) {
+    held->was_pending = sigismember(&pending, SIGPIPE);
+}
+
+static void release_signal(const struct held *held, bool raised)
+{
+    sigset_t broken, pending;
+    int signo;
+
+    if (raised && !held->was_pending) {
+        make_broken_set(&broken);
         sigpending(&pending); /* it is not if SIGPIPE is ignored */
         if (sigismember(&pending, SIGPIPE))
             (void)sigwait(&broken, &signo);
     }
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return n < 0 ? error : n;
+    (void)pthread_sigmask(SIG_SETMASK, &held->before, NULL);
 }
+
+ssize_t jg__file_write(int fd, const struct iovec *pieces, int count)
+{
+    struct held held;
+    ssize_t n;
+
+    hold_signal(&held);
+    do
+        n = writev(fd, pieces, count);
+    while (is_interrupted(n));
+    n = n < 0 ? failure() : n;
+    release_signal(&held, n == -EPIPE);
+    return n;
+}
+
+#ifdef __linux__
+
+/* Whether it is not the connection that is at fault: another way may do, or tell. */
+static bool is_of_file(int error)
+{
+    return error == EINVAL || error == ENOSYS || error == EIO || error == EBADF ||
+           error == ESPIPE || error == EOVERFLOW || error == EOPNOTSUPP || error == EPERM ||
+           error == EACCES || error == EISDIR || error == ENXIO;
+}
+
+ssize_t jg__socket_send_file(int fd, int file, int64_t offset, size_t size)
+{
+    off_t position = offset;
+    struct held held;
+    ssize_t n;
+
+    hold_signal(&held);
+    do
+        n = sendfile(fd, file, &position, size);
+    while (is_interrupted(n));
+    if (n < 0)
+        n = is_of_file(errno) ? -ENOTSUP : failure();
+    release_signal(&held, n == -EPIPE);
+    return n;
+}
+
+#else
+
+ssize_t jg__socket_send_file(int fd, int file, int64_t offset, size_t size)
+{
+    (void)fd;
+    (void)file;
+    (void)offset;
+    (void)size;
+    return -ENOTSUP;
+}
+
+#endif
 
 static bool is_ready(int fd, short events)
 {

@@ -11,12 +11,19 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
 /* -ENOTSOCK: it is something else. `count` is at least 1. */
 ssize_t jg__socket_read(int fd, void *buf, size_t size);
 ssize_t jg__socket_write(int fd, const struct iovec *pieces, int count);
+
+/*
+ * From a file, without the bytes passing through memory of ours; the socket must not block. Returns
+ * 0 at the end of the file; -ENOTSUP if it cannot be done in this way, or the file has an error.
+ */
+ssize_t jg__socket_send_file(int fd, int file, int64_t offset, size_t size);
 
 /* No more will be written. A peer that is gone already is no error. */
 int jg__socket_shut(int fd);
