@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -248,6 +249,14 @@ static int use_environment(void *arg)
     test_check(jg_process_run(program, NULL, NULL, 0, &result) == -ENOENT);
     jg_process_result_fini(&result);
 
+    /* What may not be run is passed over, but told of if there is nothing else. */
+    test_check(chmod(path, 0600) == 0);
+    snprintf(search, sizeof(search), "PATH=%s:%s", path, directory);
+    test_check(jg_process_run(program, &options, NULL, 0, &result) == -EACCES);
+    test_check(chmod(path, 0700) == 0);
+    test_check(jg_process_run(program, &options, NULL, 0, &result) == 0);
+    jg_process_result_fini(&result);
+
     /* The program need not be its first argument. */
     options.file = "/bin/sh";
     test_check(jg_process_run((const char *const[]){"another", "-c", "echo $0", NULL}, &options,
@@ -354,6 +363,23 @@ static void a_child_has_no_descriptor_but_its_own(void **state)
     if (test_is_emulated())
         skip();
     run(leak_nothing, NULL);
+}
+
+static void leak_nothing_on_an_old_kernel(void *arg)
+{
+    (void)arg;
+#ifdef SYS_close_range
+    if (test_deny(SYS_close_range, ENOSYS))
+        test_check(jg_run(leak_nothing, NULL, NULL) == 0);
+#endif
+}
+
+static void descriptors_are_closed_where_that_takes_one_call_each(void **state)
+{
+    (void)state;
+    if (test_is_slow())
+        skip();
+    test_in_child(leak_nothing_on_an_old_kernel, NULL);
 }
 
 static void on_signal(int signo)
@@ -616,6 +642,19 @@ static void count_leak(void *arg, int error, const char *what)
     *(int *)arg += error == JG_ELEAKED;
 }
 
+static void one_that_was_closed_does_not_keep_the_loop(void **state)
+{
+    jg_loop *loop = test_loop(0);
+    jg_process process;
+
+    (void)state;
+    assert_int_equal(jg_process_spawn(&process, loop, SHELL("exec sleep 60"), NULL), 0);
+    assert_true(jg_loop_alive(loop));
+    jg_process_close(&process);
+    assert_false(jg_loop_alive(loop));
+    test_loop_done(loop);
+}
+
 static void a_process_that_was_not_closed_is_reported_and_ended(void **state)
 {
     int leaks = 0;
@@ -833,7 +872,7 @@ static void output_beyond_the_limit_is_an_error(void **state)
 
 static int communicate_twice(void *arg)
 {
-    const jg_process_options options = {.output = JG_PROCESS_PIPE};
+    const jg_process_options options = {.output = JG_PROCESS_PIPE, .errors = JG_PROCESS_PIPE};
     jg_process process;
     jg_process_result result;
     jg_op reader;
@@ -858,12 +897,12 @@ static void output_that_is_being_read_is_busy(void **state)
 
 /* ------------------------------------------------------------- being cancelled */
 
-static int cut(const char *command, jg_time grace, jg_process_result *result)
+static int cut(const char *command, unsigned flags, jg_time grace, jg_process_result *result)
 {
     const jg_process_options options = {
         .output = JG_PROCESS_PIPE,
         .errors = JG_PROCESS_NULL, /* what the shell says of those that were killed */
-        .flags = JG_PROCESS_GROUP,
+        .flags = flags,
         .grace = grace,
     };
     jg_scope scope;
@@ -876,22 +915,25 @@ static int cut(const char *command, jg_time grace, jg_process_result *result)
 
 static int end_in_time(void *arg)
 {
-    jg_process_result result;
+    const char *deaf = "trap '' TERM; echo hello; while :; do sleep 0.02; done";
     const jg_time begin = test_clock();
+    jg_process_result result;
 
     (void)arg;
     test_check(cut("trap 'echo bye; exit 0' TERM; echo hello; while :; do sleep 0.02; done",
-                   60 * JG_SECOND, &result) == -ETIMEDOUT);
+                   JG_PROCESS_GROUP, 60 * JG_SECOND, &result) == -ETIMEDOUT);
     test_check(strncmp(result.output.data, "hello\n", 6) == 0);
     jg_process_result_fini(&result);
-    test_check(test_clock() - begin < 30 * JG_SECOND);
+    test_check(cut(deaf, JG_PROCESS_GROUP, 50 * JG_MILLISECOND, &result) == -ETIMEDOUT);
+    jg_process_result_fini(&result);
+    test_check(cut(deaf, JG_PROCESS_GROUP, -1, &result) == -ETIMEDOUT);
+    jg_process_result_fini(&result);
 
-    test_check(cut("trap '' TERM; echo hello; while :; do sleep 0.02; done", 50 * JG_MILLISECOND,
-                   &result) == -ETIMEDOUT);
+    /* What it has started holds the pipe, which is not waited for. */
+    test_check(cut("sleep 60 & echo $!; wait", 0, 60 * JG_SECOND, &result) == -ETIMEDOUT);
+    test_check(kill(atoi(result.output.data), SIGKILL) == 0);
     jg_process_result_fini(&result);
-    test_check(cut("trap '' TERM; echo hello; while :; do sleep 0.02; done", -1, &result) ==
-               -ETIMEDOUT);
-    jg_process_result_fini(&result);
+    test_check(test_clock() - begin < 30 * JG_SECOND);
     return 0;
 }
 
@@ -1042,6 +1084,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(output_goes_where_it_is_sent),
         cmocka_unit_test(descriptors_may_change_places),
         cmocka_unit_test(a_child_has_no_descriptor_but_its_own),
+        cmocka_unit_test(descriptors_are_closed_where_that_takes_one_call_each),
         cmocka_unit_test(signals_of_a_child_are_as_in_a_fresh_program),
         cmocka_unit_test(of_500_short_processes_none_is_lost),
         cmocka_unit_test(the_output_of_100_at_once_is_whole),
@@ -1049,6 +1092,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_signal_reaches_the_process_or_nobody),
         cmocka_unit_test(signals_go_to_the_group_that_a_process_leads),
         cmocka_unit_test(closing_a_running_process_kills_and_reaps_it),
+        cmocka_unit_test(one_that_was_closed_does_not_keep_the_loop),
         cmocka_unit_test(a_process_that_was_not_closed_is_reported_and_ended),
         cmocka_unit_test(a_forked_child_leaves_the_processes_of_its_parent_alone),
         cmocka_unit_test(a_status_is_had_where_children_are_ignored),

@@ -80,8 +80,9 @@ JG_API int jg_process_spawn(jg_process *process, jg_loop *loop, const char *cons
                             const jg_process_options *options);
 
 /**
- * Close a process: its streams are aborted, and it is killed if it still runs. What waits for it
- * completes with -ECONNABORTED. Harmless for zeroed memory, and if it is closed.
+ * Close a process: its streams are aborted, and it is killed if it still runs, but for one that took
+ * on a user who may not be sent signals. What waits for it completes with -ECONNABORTED. Harmless for
+ * zeroed memory, and if it is closed.
  *
  * Returns   nothing; it cannot fail and does not allocate.
  * Owns      nothing; the memory is yours again, that of pending ops once they completed.

@@ -212,7 +212,7 @@ static void start_reading(communication *c, jg_stream *stream, struct jg_process
 {
     int r;
 
-    if (c->status < 0 || !jg_stream_is_open(stream))
+    if (!jg_stream_is_open(stream))
         return;
 
     r = read_more(c, stream, text, op);

@@ -52,10 +52,12 @@ static bool is_lost(const struct jg__process *record)
     return record->lost || jg__loop_forked(record->loop);
 }
 
-static void kill_record(const struct jg__process *record)
+/* Returns 0, also if it has just ended, or an error: it may be another user's by now. */
+static int kill_record(const struct jg__process *record)
 {
-    if (!is_lost(record))
-        (void)jg__child_signal(&record->child, record->group, JG__SIGNAL_KILL); /* may be gone */
+    if (is_lost(record))
+        return JG_EFORKED;
+    return jg__child_signal(&record->child, record->group, JG__SIGNAL_KILL);
 }
 
 static int close_all(jg__part *part)
@@ -66,18 +68,14 @@ static int close_all(jg__part *part)
     while (!jg__list_empty(&processes->list)) {
         struct jg__process *record =
             jg__container_of(processes->list.next, struct jg__process, link);
-        const bool lost = is_lost(record);
-        const int pid = record->pid;
 
         if (record->process) {
             jg__loop_error(processes->loop, JG_ELEAKED, "a process was not closed");
             leaked++;
             record->process->running = NULL;
-            kill_record(record);
         }
-        jg_child_stop(&record->child);
-        if (!lost)
-            jg__process_join(pid);
+        if (kill_record(record) == 0)
+            jg__process_join(record->pid);
         free_record(record);
     }
     return leaked;
@@ -310,7 +308,7 @@ void jg_process_close(jg_process *process)
         return;
 
     jg__check_thread(process->loop);
-    kill_record(record);
+    (void)kill_record(record); /* else it ends when it likes */
     record->process = NULL;
     jg_handle_unref(&record->child.handle);
     record->child.handle.flags |= JG__HIDDEN;

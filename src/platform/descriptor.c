@@ -10,13 +10,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #ifdef __linux__
 #    include <sys/eventfd.h>
-#    include <sys/ioctl.h>
 #endif
 
 int jg__fd_tidy(int fd)
@@ -55,9 +55,7 @@ int jg__fd_close(int fd)
  * would come of it. */
 static bool name_of(int fd, bool terminal, char *name, size_t size)
 {
-    int number;
-
-    if (terminal && ioctl(fd, TIOCGPTN, &number) == 0)
+    if (terminal && ptsname_r(fd, name, size) == 0)
         return false;
     (void)snprintf(name, size, "/proc/self/fd/%d", fd);
     return true;
