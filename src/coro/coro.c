@@ -260,22 +260,31 @@ static int park(jg_task *task, jg_op *op)
     return op->status;
 }
 
+/* Await an op that has completed, or that cancellation asks to end. */
+__attribute__((noinline)) static int await_otherwise(jg_task *task, jg_op *op)
+{
+    if (jg__op_pending(op))
+        jg_op_cancel(op);
+    if (jg__op_pending(op)) {
+        jg__task_waits(task);
+        return park(task, op);
+    }
+    task->awaiting = NULL;
+    if (task->budget > 0) {
+        task->budget--;
+        jg__unlink(&op->call.link);
+        return op->status;
+    }
+    jg__loop_queue(op->loop, &op->call);
+    return park(task, op);
+}
+
 int jg__await(jg_task *task, jg_op *op)
 {
     jg__check(op->task == task, "the op is not one of the current coroutine");
-    if (jg_op_pending(op) && !(op->flags & JG__OP_SHIELDED) && jg__scope_refuses(task->scope))
-        jg_op_cancel(op);
-    if (!jg_op_pending(op)) {
-        task->awaiting = NULL;
-        if (task->budget > 0) {
-            task->budget--;
-            jg__unlink(&op->call.link);
-            return op->status;
-        }
-        jg__loop_queue(op->loop, &op->call);
-    } else {
-        jg__task_waits(task);
-    }
+    if (!jg__op_pending(op) || (!(op->flags & JG__OP_SHIELDED) && jg__scope_refuses(task->scope)))
+        return await_otherwise(task, op);
+    jg__task_waits(task);
     return park(task, op);
 }
 

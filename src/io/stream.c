@@ -308,9 +308,8 @@ int jg_stream_close_start(jg_stream *stream, jg_stream_closing *closing, jg_time
 int jg_stream_close(jg_stream *stream, jg_time timeout)
 {
     jg_stream_closing closing;
-    jg_op *op = jg__coro_op();
 
-    return jg__stream_await(op, jg_stream_close_start(stream, &closing, timeout, op));
+    return jg__await_started(jg_stream_close_start(stream, &closing, timeout, jg__coro_op()));
 }
 
 void jg_stream_abort(jg_stream *stream)
@@ -334,7 +333,7 @@ void jg_stream_abort(jg_stream *stream)
 
 bool jg_stream_is_open(const jg_stream *stream)
 {
-    return stream->transport && !(stream->flags & JG__STREAM_CLOSING);
+    return jg__stream_is_open(stream);
 }
 
 bool jg_stream_at_eof(const jg_stream *stream)

@@ -52,6 +52,11 @@ static inline jg__streams *jg__streams_of(const jg_stream *stream)
     return (jg__streams *)stream->loop->parts[JG__PART_STREAMS];
 }
 
+static inline bool jg__stream_is_open(const jg_stream *stream)
+{
+    return stream->transport && !(stream->flags & JG__STREAM_CLOSING);
+}
+
 extern const jg_transport jg__socket_transport, jg__file_transport, jg__shared_transport;
 
 /* As jg_stream_open, with one of these transports. For a file one, `fd` has to be as it shall be. */
@@ -76,12 +81,6 @@ static inline void jg__stream_unhold(const jg_stream *stream)
 static inline int jg__stream_wait(jg_stream *stream, unsigned events)
 {
     return stream->transport->wait ? stream->transport->wait(stream, events) : 0;
-}
-
-/* The coroutine form of a start function: wait for the op, unless starting it failed with r. */
-static inline int jg__stream_await(jg_op *op, int r)
-{
-    return r < 0 ? r : jg_await(op);
 }
 
 /* Have the stream looked at before the loop waits. Returns -ENOMEM if it cannot be. */

@@ -403,7 +403,7 @@ void jg__stream_read_on(jg_stream *stream)
     if (r == -EAGAIN)
         wait_for_more(stream);
     else if (r != JG_PENDING)
-        jg_op_complete(take_reader(stream), (int)r);
+        jg__op_complete(take_reader(stream), (int)r);
 }
 
 void jg__stream_end_read(jg_stream *stream, int error)
@@ -422,9 +422,9 @@ static int begin(jg_stream *stream, jg_op *op)
 {
     static const jg_provider provider = {"stream read", cancel_read};
 
-    if (!jg_stream_is_open(stream))
+    if (!jg__stream_is_open(stream))
         return -EBADF;
-    return stream->reader ? -EBUSY : jg_op_start(op, &provider, stream);
+    return stream->reader ? -EBUSY : jg__op_start(op, &provider, stream);
 }
 
 static void launch(jg_stream *stream, jg_op *op)
@@ -453,9 +453,7 @@ int jg_stream_read_start(jg_stream *stream, void *buf, size_t size, jg_op *op)
 
 int jg_stream_read(jg_stream *stream, void *buf, size_t size)
 {
-    jg_op *op = jg__coro_op();
-
-    return jg__stream_await(op, jg_stream_read_start(stream, buf, size, op));
+    return jg__await_started(jg_stream_read_start(stream, buf, size, jg__coro_op()));
 }
 
 int jg_stream_read_exactly_start(jg_stream *stream, void *buf, size_t size, size_t *ret_count,
@@ -477,9 +475,8 @@ int jg_stream_read_exactly_start(jg_stream *stream, void *buf, size_t size, size
 
 int jg_stream_read_exactly(jg_stream *stream, void *buf, size_t size, size_t *ret_count)
 {
-    jg_op *op = jg__coro_op();
-
-    return jg__stream_await(op, jg_stream_read_exactly_start(stream, buf, size, ret_count, op));
+    return jg__await_started(
+        jg_stream_read_exactly_start(stream, buf, size, ret_count, jg__coro_op()));
 }
 
 static int start_until(jg_stream *stream, int reading, const void *separator, size_t separator_size,
@@ -513,10 +510,8 @@ int jg_stream_read_until_start(jg_stream *stream, const void *separator, size_t 
 int jg_stream_read_until(jg_stream *stream, const void *separator, size_t separator_size, void *buf,
                          size_t size)
 {
-    jg_op *op = jg__coro_op();
-
-    return jg__stream_await(
-        op, jg_stream_read_until_start(stream, separator, separator_size, buf, size, op));
+    return jg__await_started(
+        jg_stream_read_until_start(stream, separator, separator_size, buf, size, jg__coro_op()));
 }
 
 int jg_stream_read_line_start(jg_stream *stream, char *buf, size_t size, jg_op *op)
@@ -526,9 +521,7 @@ int jg_stream_read_line_start(jg_stream *stream, char *buf, size_t size, jg_op *
 
 int jg_stream_read_line(jg_stream *stream, char *buf, size_t size)
 {
-    jg_op *op = jg__coro_op();
-
-    return jg__stream_await(op, jg_stream_read_line_start(stream, buf, size, op));
+    return jg__await_started(jg_stream_read_line_start(stream, buf, size, jg__coro_op()));
 }
 
 int jg_stream_peek_start(jg_stream *stream, size_t least, const void **ret_data, jg_op *op)
@@ -550,9 +543,7 @@ int jg_stream_peek_start(jg_stream *stream, size_t least, const void **ret_data,
 
 int jg_stream_peek(jg_stream *stream, size_t least, const void **ret_data)
 {
-    jg_op *op = jg__coro_op();
-
-    return jg__stream_await(op, jg_stream_peek_start(stream, least, ret_data, op));
+    return jg__await_started(jg_stream_peek_start(stream, least, ret_data, jg__coro_op()));
 }
 
 void jg_stream_consume(jg_stream *stream, size_t size)

@@ -462,14 +462,11 @@ int jg_stream_drain_start(jg_stream *stream, jg_op *op)
 
 int jg_stream_drain(jg_stream *stream)
 {
-    jg_op *op;
-
     /* As a rule there is nothing to wait for. */
     if (stream->transport && !stream->write_error && stream->queued <= stream->high_mark &&
         jg__coro_spend())
         return 0;
-    op = jg__coro_op();
-    return jg__stream_await(op, jg_stream_drain_start(stream, op));
+    return jg__await_started(jg_stream_drain_start(stream, jg__coro_op()));
 }
 
 int jg_stream_shut(jg_stream *stream)

@@ -17,7 +17,7 @@ void jg_semaphore_init(jg_semaphore *semaphore, unsigned value, unsigned limit)
 int jg_semaphore_acquire_start(jg_semaphore *semaphore, jg_op *op)
 {
     static const jg_provider provider = {"semaphore", jg__op_cancel_listed};
-    int r = jg_op_start(op, &provider, semaphore);
+    int r = jg__op_start(op, &provider, semaphore);
 
     if (r < 0)
         return r;
@@ -55,7 +55,7 @@ void jg_semaphore_release(jg_semaphore *semaphore)
 
     jg__check(semaphore->value < limit, "the semaphore has all its permits");
     if (jg__has_waiters(&semaphore->waiters))
-        jg_op_complete(jg__op_of(semaphore->waiters.next), 0);
+        jg__op_complete(jg__op_of(semaphore->waiters.next), 0);
     else
         semaphore->value++;
 }

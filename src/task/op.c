@@ -11,7 +11,7 @@ void jg_op_init(jg_op *op, jg_loop *loop, jg_call_fn fn, void *arg)
 
 bool jg_op_pending(const jg_op *op)
 {
-    return op->flags & JG__OP_PENDING;
+    return jg__op_pending(op);
 }
 
 int jg_op_status(const jg_op *op)
@@ -21,32 +21,12 @@ int jg_op_status(const jg_op *op)
 
 int jg_op_start(jg_op *op, const jg_provider *provider, void *data)
 {
-    jg_task *task = op->task;
-
-    jg__check(!(op->flags & JG__OP_PENDING), "the op is pending");
-    jg__check_thread(op->loop);
-    if (task && jg__scope_refuses(task->scope))
-        return -ECANCELED;
-
-    jg__check(task || !jg__linked(&op->call.link), "the callback of the op has yet to run");
-    jg__unlink(&op->call.link); /* a completion that its task did not wait for */
-    op->provider = provider;
-    op->data = data;
-    op->flags = JG__OP_PENDING;
-    if (task)
-        task->awaiting = op;
-    return 0;
+    return jg__op_start(op, provider, data);
 }
 
 void jg_op_complete(jg_op *op, int status)
 {
-    jg__check(op->flags & JG__OP_PENDING, "the op is not pending");
-    if (status == -ECANCELED && op->task)
-        jg__scope_note_cut(op->task->scope);
-    jg__unlink(&op->call.link);
-    op->status = status;
-    op->flags = 0;
-    jg__loop_queue(op->loop, &op->call);
+    jg__op_complete(op, status);
 }
 
 void jg_op_cancel(jg_op *op)

@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define BUDGET 64 /* awaits of what is ready, before a coroutine gives way */
-
 JG__THREAD_LOCAL jg_task *jg__current;
 
 jg_task *jg_task_current(void)
@@ -16,15 +14,7 @@ jg_task *jg_task_current(void)
     return jg__current;
 }
 
-static void begin_step(jg_task *task)
-{
-    task->awaiting = NULL;
-    task->budget = BUDGET;
-    jg__current = task;
-}
-
-/* An op of a task completed, or the task was spawned: run its next step. */
-static void resume(void *arg)
+void jg__task_resume(void *arg)
 {
     jg_op *op = arg;
     jg_task *task = op->task;
@@ -38,7 +28,7 @@ static void resume(void *arg)
         return;
     }
 
-    begin_step(task);
+    jg__task_begin_step(task);
     r = task->step(task, task->arg, op->status);
     task = jg__current; /* a coroutine may have handed over to another one */
     jg__current = outer;
@@ -51,25 +41,6 @@ static void resume(void *arg)
                   "a step returned JG_PENDING with no op started");
 }
 
-jg_task *jg__task_next(jg_loop *loop, jg_step_fn step)
-{
-    const jg_call *call = jg__container_of(loop->batch.next, jg_call, link);
-    jg_task *task;
-
-    if (jg__list_empty(&loop->batch) || call->fn != resume)
-        return NULL;
-    if (__builtin_expect(loop->slow_callback > 0, 0))
-        return NULL; /* each step is timed for itself */
-
-    task = ((jg_op *)call->arg)->task;
-    if (task->step != step || task->awaiting != call->arg)
-        return NULL;
-
-    jg__list_pop(&loop->batch);
-    begin_step(task);
-    return task;
-}
-
 uintptr_t jg__task_function(const jg_task *task)
 {
     return task->kind ? task->kind->function(task) : jg__address(task->step);
@@ -79,7 +50,7 @@ void jg__task_note(const jg_call *call, jg__lap *lap)
 {
     const jg_task *task;
 
-    if (call->fn != resume)
+    if (call->fn != jg__task_resume)
         return;
 
     task = ((const jg_op *)call->arg)->task;
@@ -96,7 +67,7 @@ void jg_task_init(jg_task *task, const char *name, jg_step_fn step, void *arg)
 
 void jg__op_of_task(jg_op *op, jg_task *task, jg_loop *loop)
 {
-    *op = (jg_op){.call = {.fn = resume, .arg = op}, .loop = loop, .task = task};
+    *op = (jg_op){.call = {.fn = jg__task_resume, .arg = op}, .loop = loop, .task = task};
 }
 
 int jg_task_spawn(jg_scope *scope, jg_task *task, int *ret_status)

@@ -10,6 +10,8 @@
 
 #include <juggle/task.h>
 
+#include <errno.h>
+
 /* Flags of ops. */
 #define JG__OP_PENDING   (1u << 0)
 #define JG__OP_CANCELLED (1u << 1) /* it was asked to end */
@@ -75,6 +77,43 @@ static inline bool jg__scope_refuses(jg_scope *scope)
 /* Note that somebody in this scope is told -ECANCELED, if it is for a cancellation of scopes. */
 void jg__scope_note_cut(jg_scope *scope);
 
+/* jg_op_pending, jg_op_start and jg_op_complete without a call, for where that is felt. */
+static inline bool jg__op_pending(const jg_op *op)
+{
+    return op->flags & JG__OP_PENDING;
+}
+
+static inline int jg__op_start(jg_op *op, const jg_provider *provider, void *data)
+{
+    jg_task *task = op->task;
+
+    jg__check_for("jg_op_start", !jg__op_pending(op), "the op is pending");
+    jg__check_thread(op->loop);
+    if (task && jg__scope_refuses(task->scope))
+        return -ECANCELED;
+
+    jg__check_for("jg_op_start", task || !jg__linked(&op->call.link),
+                  "the callback of the op has yet to run");
+    jg__unlink(&op->call.link); /* a completion that its task did not wait for */
+    op->provider = provider;
+    op->data = data;
+    op->flags = JG__OP_PENDING;
+    if (task)
+        task->awaiting = op;
+    return 0;
+}
+
+static inline void jg__op_complete(jg_op *op, int status)
+{
+    jg__check_for("jg_op_complete", jg__op_pending(op), "the op is not pending");
+    if (status == -ECANCELED && op->task)
+        jg__scope_note_cut(op->task->scope);
+    jg__unlink(&op->call.link);
+    op->status = status;
+    op->flags = 0;
+    jg__list_append(&op->loop->ready, &op->call.link);
+}
+
 /* A task of the scope ended. */
 void jg__scope_task_ended(jg_scope *scope, int status);
 
@@ -117,12 +156,41 @@ extern const jg_provider jg__scope_provider;
 /* The task whose step runs on this thread. */
 extern JG__THREAD_LOCAL jg_task *jg__current;
 
+/* What an op of a task calls when it completes: run the next step. */
+void jg__task_resume(void *op);
+
+#define JG__BUDGET 64 /* awaits of what is ready, before a coroutine gives way */
+
+static inline void jg__task_begin_step(jg_task *task)
+{
+    task->awaiting = NULL;
+    task->budget = JG__BUDGET;
+    jg__current = task;
+}
+
 /*
  * If what the loop is to call next is the step of a task, and that step is `step`: take it out of
  * the queue and begin it, instead of the step that runs and is about to end with JG_PENDING. The
  * caller runs it. Returns the task, or NULL.
  */
-jg_task *jg__task_next(jg_loop *loop, jg_step_fn step);
+static inline jg_task *jg__task_next(jg_loop *loop, jg_step_fn step)
+{
+    const jg_call *call = jg__container_of(loop->batch.next, jg_call, link);
+    jg_task *task;
+
+    if (jg__list_empty(&loop->batch) || call->fn != jg__task_resume)
+        return NULL;
+    if (__builtin_expect(loop->slow_callback > 0, 0))
+        return NULL; /* each step is timed for itself */
+
+    task = ((jg_op *)call->arg)->task;
+    if (task->step != step || task->awaiting != call->arg)
+        return NULL;
+
+    jg__list_pop(&loop->batch);
+    jg__task_begin_step(task);
+    return task;
+}
 
 /*
  * A task begins to wait for something pending: since now. The clock is read once a turn at most, so
