@@ -219,17 +219,6 @@ int jg_spawn(jg_scope *scope, jg_coro_fn fn, void *arg, const jg_spawn_options *
     return 0;
 }
 
-bool jg__coro_spend(void)
-{
-    jg_task *task = jg__self(__func__);
-
-    if (task->budget == 0 || jg__scope_refuses(task->scope))
-        return false;
-
-    task->budget--;
-    return true;
-}
-
 void jg_op_self(jg_op *op)
 {
     jg_task *task = jg__self(__func__);
@@ -260,10 +249,10 @@ static int park(jg_task *task, jg_op *op)
     return op->status;
 }
 
-/* Await an op that has completed, or that cancellation asks to end. */
-__attribute__((noinline)) static int await_otherwise(jg_task *task, jg_op *op)
+/* All that an await may be. */
+__attribute__((noinline)) static int await_any(jg_task *task, jg_op *op)
 {
-    if (jg__op_pending(op))
+    if (jg__op_pending(op) && !(op->flags & JG__OP_SHIELDED) && jg__scope_refuses(task->scope))
         jg_op_cancel(op);
     if (jg__op_pending(op)) {
         jg__task_waits(task);
@@ -281,11 +270,16 @@ __attribute__((noinline)) static int await_otherwise(jg_task *task, jg_op *op)
 
 int jg__await(jg_task *task, jg_op *op)
 {
+    const jg_loop *loop = task->op.loop;
+
     jg__check(op->task == task, "the op is not one of the current coroutine");
-    if (!jg__op_pending(op) || (!(op->flags & JG__OP_SHIELDED) && jg__scope_refuses(task->scope)))
-        return await_otherwise(task, op);
-    jg__task_waits(task);
-    return park(task, op);
+
+    /* As most are, which then needs no frame. */
+    if (jg__op_pending(op) && loop->time_known && !jg__scope_is_marked(task->scope)) {
+        task->since = loop->time;
+        return park(task, op);
+    }
+    return await_any(task, op);
 }
 
 int jg_await(jg_op *op)

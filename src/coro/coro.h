@@ -66,7 +66,16 @@ static inline int jg__await_started(int r)
  * Whether the current coroutine may take what is ready without starting an op. That counts as an
  * await. If not, because its scope is cancelled or its budget spent, it goes the long way.
  */
-bool jg__coro_spend(void);
+static inline bool jg__coro_spend(void)
+{
+    jg_task *task = jg__self(__func__);
+
+    if (task->budget == 0 || jg__scope_refuses(task->scope))
+        return false;
+
+    task->budget--;
+    return true;
+}
 
 /*
  * An error of the current coroutine that its function cannot return any more: the body of the

@@ -68,10 +68,14 @@ static inline void jg__waiters_complete(jg_link *waiters, int status)
 /* Whether a start or an await in this scope returns -ECANCELED; if so it is noted. NULL: no. */
 bool jg__scope_refuses_marked(jg_scope *scope);
 
+static inline bool jg__scope_is_marked(const jg_scope *scope)
+{
+    return scope->flags & (JG__SCOPE_STOPS | JG__SCOPE_TESTED);
+}
+
 static inline bool jg__scope_refuses(jg_scope *scope)
 {
-    return scope && scope->flags & (JG__SCOPE_STOPS | JG__SCOPE_TESTED) &&
-           jg__scope_refuses_marked(scope);
+    return scope && jg__scope_is_marked(scope) && jg__scope_refuses_marked(scope);
 }
 
 /* Note that somebody in this scope is told -ECANCELED, if it is for a cancellation of scopes. */
