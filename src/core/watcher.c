@@ -31,6 +31,9 @@
 
 #define FEWEST_DESCRIPTORS 64
 
+/* What an edge-triggered watcher wants, if it is not paused. */
+#define EDGE_EVENTS (JG__EVENTS_ALL | JG__EDGE)
+
 /* What a descriptor takes in the one block that descriptors, changed and always are. */
 #define EACH (sizeof(jg__descriptor) + 2 * sizeof(int))
 
@@ -268,7 +271,7 @@ int jg_watcher_start(jg_loop *loop, jg_watcher *watcher, int fd, unsigned events
 
 int jg__watcher_start_edge(jg_loop *loop, jg_watcher *watcher, int fd)
 {
-    int r = start(loop, watcher, fd, JG__EVENTS_ALL | JG__EDGE);
+    int r = start(loop, watcher, fd, EDGE_EVENTS);
 
     if (r == 0)
         loop->has_edges = true;
@@ -515,33 +518,33 @@ __attribute__((always_inline)) static inline bool dispatch_event(jg_loop *loop,
     return false;
 }
 
-/* Whether the event is for one watcher that wants all there is: dispatch_event in short. */
-static bool is_simple(const jg_loop *loop, const jg__descriptor *descriptor, const jg__event *event)
+/* dispatch_event, out of the way. */
+__attribute__((noinline)) static void dispatch_edge(jg_loop *loop, const jg__event *event)
 {
-    const jg_watcher *watcher = descriptor->watchers;
-
-    return loop->poller->ops->has_edge && descriptor->generation == event->generation &&
-           event->events > 0 && watcher && !watcher->next &&
-           (watcher->handle.events & JG__EVENTS_ALL) == JG__EVENTS_ALL;
+    (void)dispatch_event(loop, event);
 }
 
 int jg__watchers_collect(jg_loop *loop, int n)
 {
-    int kept = 0;
+    const bool has_edge = loop->poller->ops->has_edge;
+    const jg__event *event = loop->events, *end = event + n;
+    jg__event *kept = loop->events;
 
-    for (int i = 0; i < n; i++) {
-        const jg__event *event = &loop->events[i];
+    for (; event < end; event++) {
         const jg__descriptor *descriptor = &loop->descriptors[event->fd];
+        const jg_watcher *watcher = descriptor->watchers;
 
         if (!(descriptor->known & JG__EDGE))
-            loop->events[kept++] = *event;
-        else if (is_simple(loop, descriptor, event))
-            descriptor->watchers->fn(descriptor->watchers->arg, event->events);
+            *kept++ = *event;
+        else if (has_edge && descriptor->generation == event->generation && event->events > 0 &&
+                 watcher && !watcher->next && watcher->handle.events == EDGE_EVENTS)
+            watcher->fn(watcher->arg, event->events); /* the one there is, which wants all */
         else
-            (void)dispatch_event(loop, event);
+            dispatch_edge(loop, event);
     }
-    loop->counters.events += (unsigned)(n - kept);
-    return kept;
+    n -= (int)(kept - loop->events);
+    loop->counters.events += (unsigned)n;
+    return (int)(kept - loop->events);
 }
 
 static bool dispatch_always(jg_loop *loop)

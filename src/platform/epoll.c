@@ -253,19 +253,23 @@ static int epoll_wait_events(jg__poller *poller, jg__event *events, int max, jg_
 {
     struct epoll *epoll = epoll_of(poller);
     int n = wait_kernel(epoll, max, timeout);
-    int stored = 0;
+    const struct epoll_event *raw = epoll->raw, *end = raw + n;
+    jg__event *stored = events;
 
-    for (int i = 0; i < n; i++) {
-        uint64_t data = epoll->raw[i].data.u64;
+    if (n < 0)
+        return n;
+
+    for (; raw < end; raw++) {
+        uint64_t data = raw->data.u64;
 
         if (data == WAKE)
             continue;
-        events[stored].fd = (int)(uint32_t)data;
-        events[stored].generation = (uint32_t)(data >> 32);
-        events[stored].events = translate(epoll->raw[i].events);
+        stored->fd = (int)(uint32_t)data;
+        stored->generation = (uint32_t)(data >> 32);
+        stored->events = translate(raw->events);
         stored++;
     }
-    return n < 0 ? n : stored;
+    return (int)(stored - events);
 }
 
 static void epoll_wake(jg__poller *poller)
