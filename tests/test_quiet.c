@@ -4,8 +4,11 @@
  */
 #include "support.h"
 
+#include "core/loop.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -125,11 +128,92 @@ static void a_child_that_finishes_the_turn_takes_no_descriptor_from_the_parent(v
     test_loop_done(f.loop);
 }
 
+/* The backend of a loop, with its waits counted. */
+static const jg__poller_ops *counted;
+static jg__poller_ops counting;
+static int waits;
+
+static int count_wait(jg__poller *poller, jg__event *events, int max, jg_time timeout)
+{
+    waits++;
+    return counted->wait(poller, events, max, timeout);
+}
+
+static void count_waits(jg_loop *loop)
+{
+    counted = loop->poller->ops;
+    counting = *counted;
+    counting.wait = count_wait;
+    loop->poller->ops = &counting;
+    waits = 0;
+}
+
+static int waits_of_a_turn(jg_loop *loop)
+{
+    jg_call call;
+    int before = waits, calls = 0;
+
+    jg_call_init(&call, test_count_call, &calls);
+    jg_call_soon(loop, &call);
+    assert_true(jg_loop_run_once(loop, JG_FOREVER) >= 0);
+    assert_int_equal(calls, 1);
+    return waits - before;
+}
+
+static void a_busy_turn_asks_the_kernel_while_a_descriptor_is_watched(void **state)
+{
+    jg_loop *loop = test_loop(0);
+    jg_watcher watcher;
+    int fds[2], calls = 0;
+
+    (void)state;
+    test_socketpair(fds);
+    count_waits(loop);
+    assert_int_equal(waits_of_a_turn(loop), 0);
+    jg_watcher_init(&watcher, count_event, &calls);
+    assert_int_equal(jg_watcher_start(loop, &watcher, fds[0], JG_READ), 0);
+    assert_int_equal(waits_of_a_turn(loop), 1);
+    test_check(write(fds[1], "x", 1) == 1);
+    assert_int_equal(waits_of_a_turn(loop), 1);
+    assert_int_equal(calls, 1);
+    jg_watcher_stop(&watcher);
+    assert_int_equal(waits_of_a_turn(loop), 0);
+    assert_int_equal(jg_watcher_start(loop, &watcher, fds[0], JG_READ), 0);
+    assert_int_equal(jg_watcher_close(&watcher), 0);
+    assert_int_equal(waits_of_a_turn(loop), 0);
+    close(fds[1]);
+    test_loop_done(loop);
+}
+
+static void a_loop_that_another_one_watches_takes_its_wake_ups(void **state)
+{
+    jg_loop *loop = test_loop(0);
+    struct pollfd polled = {.fd = jg_loop_fd(loop), .events = POLLIN};
+    jg_wake wake;
+    int calls = 0;
+
+    (void)state;
+    jg_wake_init(&wake, test_count_call, &calls);
+    jg_wake_start(loop, &wake);
+    if (polled.fd >= 0) {
+        assert_true(jg_loop_prepare(loop) == JG_FOREVER);
+        jg_wake_send(&wake);
+        assert_int_equal(poll(&polled, 1, 0), 1);
+        assert_int_equal(jg_loop_run_once(loop, 0), 1);
+        assert_int_equal(calls, 1);
+        assert_int_equal(poll(&polled, 1, 0), 0);
+    }
+    jg_wake_stop(&wake);
+    test_loop_done(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_watched_for_hang_ups_alone_lets_the_loop_sleep),
         cmocka_unit_test(a_lost_watcher_that_is_stopped_does_not_end_the_wait),
+        cmocka_unit_test(a_busy_turn_asks_the_kernel_while_a_descriptor_is_watched),
+        cmocka_unit_test(a_loop_that_another_one_watches_takes_its_wake_ups),
         cmocka_unit_test(a_child_that_finishes_the_turn_takes_no_descriptor_from_the_parent),
     };
 

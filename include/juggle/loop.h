@@ -14,7 +14,8 @@
  *
  * One turn of the loop:
  *   1. Apply changed interests in descriptors to the kernel.
- *   2. Wait: not at all if something is ready, else until the next deadline.
+ *   2. Wait: not at all if something is ready, else until the next deadline. The kernel is asked
+ *      in any case, unless no descriptor is watched and there is no time to wait.
  *   3. Read the clock once. What is ready now is, in this order: the calls queued before, wake-ups
  *      from other threads and signals; descriptors, ended children among them (with SIGCHLD: among
  *      the signals); timers that fell due, by deadline, equal ones in the order they were set.

@@ -209,6 +209,15 @@ static jg_time prepare(jg_loop *loop, jg_time limit)
     return was_poked(loop) ? 0 : next;
 }
 
+/*
+ * Whether the poller has nothing to say now. With no descriptor it knows of wake-ups alone, which
+ * leave word with the loop; but where another loop watches ours it has to be told that they came.
+ */
+static bool has_no_news(const jg_loop *loop)
+{
+    return loop->registered == 0 && !loop->is_watched;
+}
+
 /* Step 2. Returns how many events there are, or an error. */
 static int wait_for_events(jg_loop *loop, jg_time timeout)
 {
@@ -217,6 +226,11 @@ static int wait_for_events(jg_loop *loop, jg_time timeout)
     int n;
 
     loop->generation_at_wait = loop->generation;
+    if (timeout == 0 && has_no_news(loop)) {
+        jg__store_relaxed(&loop->sleeping, 0);
+        return 0;
+    }
+
     n = ops->wait(loop->poller, loop->events, loop->max_events, jump ? 0 : timeout);
     jg__store_relaxed(&loop->sleeping, 0);
     if (jump && n == 0 && !was_poked(loop))
@@ -359,6 +373,7 @@ jg_time jg_loop_prepare(jg_loop *loop)
 int jg_loop_fd(jg_loop *loop)
 {
     jg__check_thread(loop);
+    loop->is_watched = true;
     return loop->poller->ops->fd(loop->poller);
 }
 

@@ -78,6 +78,8 @@ struct jg_loop {
     int *always;                 /* descriptors that are always ready */
     int reach;                   /* capacity of these three */
     int changed_count, always_count;
+    int registered;      /* descriptors that the poller knows */
+    bool is_watched;     /* by another loop: jg_loop_fd was asked for */
     int always_next;     /* in `always`, while it is dispatched */
     uint32_t generation; /* the last one given out */
     uint32_t generation_at_wait;

@@ -158,9 +158,17 @@ static void forget_always(jg_loop *loop, jg__descriptor *descriptor, int fd)
     descriptor->flags &= (uint8_t)~ALWAYS;
 }
 
+/* The poller has this descriptor. */
+static void registered(jg_loop *loop, jg__descriptor *descriptor)
+{
+    loop->registered += !(descriptor->flags & REGISTERED);
+    descriptor->flags |= REGISTERED;
+}
+
 /* The poller does not have this descriptor any more. */
 static void unregistered(jg_loop *loop, jg__descriptor *descriptor)
 {
+    loop->registered -= !!(descriptor->flags & REGISTERED);
     descriptor->flags &= (uint8_t)~REGISTERED;
     descriptor->known = 0;
     descriptor->generation = ++loop->generation;
@@ -216,7 +224,7 @@ static int register_now(jg_loop *loop, int fd, unsigned wanted)
         return 0;
     }
     forget_always(loop, descriptor, fd);
-    descriptor->flags |= REGISTERED;
+    registered(loop, descriptor);
 
 known:
     descriptor->known = (uint8_t)wanted;
@@ -396,7 +404,7 @@ static void update(jg_loop *loop, int fd)
         return;
     }
 
-    descriptor->flags |= REGISTERED;
+    registered(loop, descriptor);
     descriptor->known = (uint8_t)wanted;
 }
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The benchmarks of coroutines on juggle.
+ * The benchmarks of coroutines on juggle. A descriptor that stays quiet is watched, as in real
+ * programs: so each turn asks the kernel for news. In the variant "nopoll" there is none.
  */
 #include <juggle.h>
+
+#include <sys/eventfd.h>
 
 #define BENCH_LIB "juggle"
 typedef jg_queue lib_baton;
@@ -13,11 +16,25 @@ struct main_call {
     long n, count;
 };
 
+static void on_news(void *arg, int events)
+{
+    (void)arg;
+    (void)events;
+    bench_check(false, "nothing happens");
+}
+
 static int main_coroutine(void *arg)
 {
+    jg_loop *loop = jg_task_loop(jg_task_current());
     struct main_call *call = arg;
+    jg_watcher quiet;
 
+    jg_watcher_init(&quiet, on_news, NULL);
+    if (strcmp(bench_variant, "nopoll") != 0)
+        bench_check(jg_watcher_start(loop, &quiet, eventfd(0, EFD_CLOEXEC), JG_READ) == 0,
+                    "jg_watcher_start");
     call->fn(call->n, call->count);
+    jg_watcher_stop(&quiet);
     return 0;
 }
 
