@@ -252,8 +252,8 @@ static int collect(jg_loop *loop, int n)
         jg__signals_drain(loop);
     jg__list_splice(&loop->batch, &loop->ready);
 
-    if (jg__wheel_next(&loop->wheel) != JG_FOREVER)
-        jg__wheel_advance(&loop->wheel, jg__loop_time(loop), &loop->due);
+    loop->has_due = !jg__wheel_empty(&loop->wheel) &&
+                    jg__wheel_advance(&loop->wheel, jg__loop_time(loop), &loop->due);
     return n;
 }
 
@@ -271,7 +271,9 @@ static bool run(jg_loop *loop, int events)
     }
     if (events > 0 || loop->changed_count > 0 || loop->always_count > 0)
         called |= jg__watchers_dispatch(loop, events);
-    return jg__timers_run(loop) || called;
+    if (loop->has_due)
+        called |= jg__timers_run(loop);
+    return called;
 }
 
 /* One turn. Returns 1 if it called anything, 0 if not, or an error. */

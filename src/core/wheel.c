@@ -267,16 +267,16 @@ bool jg__wheel_take(jg__wheel *wheel, jg_link *due)
     return false;
 }
 
-void jg__wheel_advance(jg__wheel *wheel, jg_time now, jg_link *due)
+bool jg__wheel_advance(jg__wheel *wheel, jg_time now, jg_link *due)
 {
     if (now > wheel->horizon)
         wheel->horizon = now;
-    if (!jg__list_empty(&wheel->overdue)) {
-        sort(&wheel->overdue);
-        jg__list_splice(due, &wheel->overdue);
-    } else {
-        (void)jg__wheel_take(wheel, due); /* there may be none */
-    }
+    if (jg__list_empty(&wheel->overdue))
+        return jg__wheel_take(wheel, due);
+
+    sort(&wheel->overdue);
+    jg__list_splice(due, &wheel->overdue);
+    return true;
 }
 
 static void each(jg_link *list, void (*fn)(void *arg, jg_timer *timer), void *arg)

@@ -27,6 +27,8 @@
 #ifndef JG_CORE_WHEEL_H
 #define JG_CORE_WHEEL_H
 
+#include "base/list.h"
+
 #include <juggle/timer.h>
 
 #define JG__WHEEL_BITS   6
@@ -61,11 +63,19 @@ bool jg__wheel_extend(jg__wheel *wheel, jg_timer *timer, jg_time deadline);
 /* Take out a timer that is in the wheel, or in a list that came from it. */
 void jg__wheel_remove(jg__wheel *wheel, jg_timer *timer);
 
+static inline bool jg__wheel_empty(const jg__wheel *wheel)
+{
+    return wheel->levels == 0 && jg__list_empty(&wheel->overdue);
+}
+
 /* No timer fires before this time; JG_FOREVER if there is none. Not while portions are left. */
 jg_time jg__wheel_next(const jg__wheel *wheel);
 
-/* Move the horizon forward to `now`. The first portion of what is due goes to the end of `due`. */
-void jg__wheel_advance(jg__wheel *wheel, jg_time now, jg_link *due);
+/*
+ * Move the horizon forward to `now`. The first portion of what is due goes to the end of `due`; it
+ * may be empty, but if nothing is due at all this returns false.
+ */
+bool jg__wheel_advance(jg__wheel *wheel, jg_time now, jg_link *due);
 
 /* Append the next portion of what is due, in order. False if there is none. */
 bool jg__wheel_take(jg__wheel *wheel, jg_link *due);

@@ -210,6 +210,8 @@ static void epoll_forget(jg__poller *poller, int fd)
 /* Milliseconds, rounded up: to wake early would be to wake again and again until it is time. */
 static int milliseconds(jg_time timeout)
 {
+    if (timeout == 0)
+        return 0;
     if (timeout > (jg_time)INT_MAX * JG_MILLISECOND)
         return timeout == JG_FOREVER ? -1 : INT_MAX;
     return (int)((timeout + JG_MILLISECOND - 1) / JG_MILLISECOND);
