@@ -62,7 +62,19 @@ void jg__task_note(const jg_call *call, jg__lap *lap)
 
 void jg_task_init(jg_task *task, const char *name, jg_step_fn step, void *arg)
 {
-    *task = (jg_task){.name = name, .step = step, .arg = arg};
+    /* One by one: a struct as large as this is cleared by a loop, which takes long to start. */
+    task->op = (jg_op){.status = 0};
+    task->link.next = NULL;
+    task->home = task->scope = NULL;
+    task->awaiting = task->any = NULL;
+    task->step = step;
+    task->arg = arg;
+    task->name = name;
+    task->ret_status = NULL;
+    task->kind = NULL;
+    task->where = NULL;
+    task->since = 0;
+    task->budget = 0;
 }
 
 void jg__op_of_task(jg_op *op, jg_task *task, jg_loop *loop)
@@ -84,7 +96,7 @@ int jg_task_spawn(jg_scope *scope, jg_task *task, int *ret_status)
     jg__list_append(&scope->tasks, &task->link);
     scope->running++;
     scope->loop->tasks_spawned++;
-    jg__loop_queue(scope->loop, &task->op.call);
+    jg__list_append(&scope->loop->ready, &task->op.call.link);
     return 0;
 }
 
@@ -93,7 +105,7 @@ void jg__task_end(jg_task *task, int status)
     jg_scope *home = task->home;
 
     jg__check(task->scope == home, "a task ended inside a scope that it has not left");
-    jg__check(!jg_op_pending(&task->op), "a task ended with its op pending");
+    jg__check(!jg__op_pending(&task->op), "a task ended with its op pending");
     jg__unlink(&task->link);
     jg__unlink(&task->op.call.link);
     task->home = task->scope = NULL;
