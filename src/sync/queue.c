@@ -175,7 +175,7 @@ static int put_now(jg_queue *queue, const void *item)
 
     if (getter) {
         copy_item(queue, getter->data, item);
-        jg_op_complete(getter, 0);
+        jg__op_complete(getter, 0);
     } else {
         int r = store(queue, item);
 
@@ -212,7 +212,7 @@ static void get_now(jg_queue *queue, void *ret_item)
     putter = first_op(&queue->putters);
     if (putter && !jg_queue_full(queue)) {
         (void)put_now(queue, putter->data); /* there is a slot for it */
-        jg_op_complete(putter, 0);
+        jg__op_complete(putter, 0);
     }
 }
 
@@ -229,7 +229,7 @@ int jg_queue_try_get(jg_queue *queue, void *ret_item)
 int jg_queue_put_start(jg_queue *queue, const void *item, jg_op *op)
 {
     static const jg_provider provider = {"queue put", jg__op_cancel_listed};
-    int r = jg_op_start(op, &provider, (void *)(uintptr_t)item);
+    int r = jg__op_start(op, &provider, (void *)(uintptr_t)item);
 
     if (r < 0)
         return r;
@@ -245,7 +245,7 @@ int jg_queue_put_start(jg_queue *queue, const void *item, jg_op *op)
 int jg_queue_get_start(jg_queue *queue, void *ret_item, jg_op *op)
 {
     static const jg_provider provider = {"queue get", jg__op_cancel_listed};
-    int r = jg_op_start(op, &provider, ret_item);
+    int r = jg__op_start(op, &provider, ret_item);
 
     if (r < 0)
         return r;
