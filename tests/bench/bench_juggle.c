@@ -143,7 +143,7 @@ static void on_connection(void *arg, int events)
 static int echo_stream(void *arg)
 {
     struct echo echo = {.kept = NULL};
-    char bytes[16384];
+    char bytes[32768]; /* more than any message: one that fills it makes the stream look for more */
     jg_stream stream;
     int r, fd = *(int *)arg;
 
