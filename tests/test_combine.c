@@ -492,6 +492,67 @@ static void run_again_on_the_same_loop_no_combinator_allocates_anything(void **s
     }
 }
 
+struct window {
+    jg_future open;
+    jg_scope scope;
+};
+
+static int wait_for_window(void *arg)
+{
+    return jg_future_wait(&((struct window *)arg)->open);
+}
+
+static int leave_window(void *arg)
+{
+    struct window *window = arg;
+
+    jg_scope_enter(&window->scope, NULL);
+    return jg_scope_leave(&window->scope, jg_spawn(&window->scope, wait_for_window, window, NULL));
+}
+
+static int do_nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+/* Spawns into a scope whose last task has just ended, whose owner may not know yet. */
+static int spawn_late(void *arg)
+{
+    struct window *window = arg;
+    int r = jg_future_wait(&window->open);
+
+    if (r == 0)
+        (void)jg_spawn(&window->scope, do_nothing, NULL, NULL); /* it may have been left */
+    return r;
+}
+
+static int open_window(void *arg)
+{
+    struct window window = {.open.done = false};
+    jg_scope scope;
+    int r;
+
+    (void)arg;
+    jg_scope_enter(&scope, NULL);
+    r = jg_spawn(&scope, leave_window, &window, NULL);
+    if (r == 0)
+        r = jg_sleep(1);
+    if (r == 0)
+        r = jg_spawn(&scope, spawn_late, &window, NULL);
+    if (r == 0)
+        r = jg_sleep(1);
+    if (r == 0)
+        (void)jg_future_set(&window.open, 0);
+    return jg_scope_leave(&scope, r);
+}
+
+static void who_spawns_into_a_scope_that_is_being_left_is_waited_for_in_any_order(void **state)
+{
+    (void)state;
+    assert_int_equal(jg_test_shuffle_each(open_window, NULL, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -500,6 +561,7 @@ int main(void)
         cmocka_unit_test(in_any_order_of_what_is_ready_every_combinator_ends_as_usual),
         cmocka_unit_test(run_again_on_the_same_loop_no_combinator_allocates_anything),
         cmocka_unit_test(cut_short_at_any_time_every_combinator_ends_and_releases_all),
+        cmocka_unit_test(who_spawns_into_a_scope_that_is_being_left_is_waited_for_in_any_order),
     };
 
     return cmocka_run_group_tests_name("combine", tests, NULL, NULL);

@@ -261,6 +261,51 @@ static void many_threads_complete_each_op_once(void **state)
     test_loop_done(loop);
 }
 
+struct late {
+    jg_promise promise;
+    jg_scope scope;
+};
+
+static void must_not_be_called(void *arg)
+{
+    (void)arg;
+    test_check(!"on_cancel of a promise that is set");
+}
+
+static int set_and_cancel(void *arg)
+{
+    struct late *late = arg;
+
+    jg_promise_set(&late->promise, 5);
+    jg_scope_cancel(&late->scope);
+    return 0;
+}
+
+static int wait_for_late(void *arg)
+{
+    struct late *late = arg;
+    jg_scope outer;
+    jg_op op;
+    int r;
+
+    jg_scope_enter(&outer, NULL);
+    test_check(jg_spawn(&outer, set_and_cancel, late, NULL) == 0);
+    jg_scope_enter(&late->scope, NULL);
+    jg_op_self(&op);
+    r = jg_promise_start(&late->promise, must_not_be_called, NULL, &op);
+    test_check(r == 0 && jg_await(&op) == 5);
+    test_check(jg_scope_leave(&late->scope, 5) == 5);
+    return jg_scope_leave(&outer, 0);
+}
+
+static void a_promise_that_is_set_is_not_cancelled_any_more(void **state)
+{
+    struct late late;
+
+    (void)state;
+    assert_int_equal(jg_run(wait_for_late, &late, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +318,7 @@ int main(void)
         cmocka_unit_test(a_loop_may_be_freed_as_soon_as_the_op_has_completed),
         cmocka_unit_test(setting_twice_or_what_is_not_started_is_misuse),
         cmocka_unit_test(many_threads_complete_each_op_once),
+        cmocka_unit_test(a_promise_that_is_set_is_not_cancelled_any_more),
     };
 
     return cmocka_run_group_tests_name("promise", tests, NULL, NULL);

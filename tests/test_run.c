@@ -5,6 +5,8 @@
 #include "ledger.h"
 #include "support.h"
 
+#include "core/loop.h"
+
 #include <juggle/coro.h>
 
 #include <pthread.h>
@@ -493,6 +495,34 @@ static void a_run_inside_a_callback_of_its_loop_is_refused(void **state)
     test_loop_done(nested.loop);
 }
 
+static void a_run_that_cannot_begin_leaves_nothing_on_the_loop(void **state)
+{
+    jg_loop *loop = test_loop(JG_LOOP_VIRTUAL_TIME);
+    const jg_spawn_options huge = {.stack_size = SIZE_MAX / 2};
+    int result = 7;
+
+    (void)state;
+    assert_int_equal(jg_run_until_complete(loop, return_it, &result, &huge), -EINVAL);
+    assert_true(jg__list_empty(&loop->roots));
+    assert_int_equal(jg_run_until_complete(loop, return_it, &result, NULL), 7);
+    test_loop_done(loop);
+}
+
+static int stop_and_wait_for_ever(void *arg)
+{
+    jg_future never = {.done = false};
+
+    (void)arg;
+    jg_loop_stop(jg_task_loop(jg_task_current()));
+    return jg_future_wait(&never);
+}
+
+static void a_stopped_loop_is_no_deadlock(void **state)
+{
+    (void)state;
+    assert_int_equal(jg_run(stop_and_wait_for_ever, NULL, NULL), -ECANCELED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -513,6 +543,8 @@ int main(void)
         cmocka_unit_test(stopping_the_loop_cancels_what_runs_on_it),
         cmocka_unit_test(a_run_inside_a_callback_of_its_loop_is_refused),
         cmocka_unit_test(a_spawn_without_memory_changes_nothing_and_can_be_repeated),
+        cmocka_unit_test(a_run_that_cannot_begin_leaves_nothing_on_the_loop),
+        cmocka_unit_test(a_stopped_loop_is_no_deadlock),
     };
 
     return cmocka_run_group_tests_name("run", tests, NULL, NULL);

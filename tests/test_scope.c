@@ -1555,6 +1555,24 @@ ten_thousand_tasks_in_scopes_of_one_another_are_cancelled_without_recursion(void
     free(chain);
 }
 
+static void close_twice(void *arg)
+{
+    struct world world;
+    jg_op again;
+
+    (void)arg;
+    world_init(&world);
+    jg_op_init(&again, world.loop, test_count_call, NULL);
+    jg_scope_close(&world.root, 0, &world.left);
+    jg_scope_close(&world.root, 0, &again);
+}
+
+static void closing_a_scope_twice_is_misuse(void **state)
+{
+    (void)state;
+    test_expect_abort(close_twice, NULL, "the scope is closed already");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1604,6 +1622,7 @@ int main(void)
         cmocka_unit_test(deferred_calls_that_wait_too_long_are_cut_at_the_grace_deadline),
         cmocka_unit_test(what_was_handed_over_counts_as_delivered_though_the_scope_is_cancelled),
         cmocka_unit_test(ten_thousand_scopes_in_one_another_are_cancelled_and_left),
+        cmocka_unit_test(closing_a_scope_twice_is_misuse),
         cmocka_unit_test(
             ten_thousand_tasks_in_scopes_of_one_another_are_cancelled_without_recursion),
     };

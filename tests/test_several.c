@@ -7,6 +7,8 @@
 #include <juggle.h>
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define MS JG_MILLISECOND
 
@@ -364,6 +366,83 @@ static void a_job_that_ended_before_the_cancellation_of_the_same_turn_is_taken(v
     run(take_what_was_handed_over, NULL);
 }
 
+/* Starts and takes a ready op, whose memory is gone afterwards. */
+static int take_from_heap(jg_future *ready)
+{
+    jg_op *op = malloc(sizeof(*op));
+    int r;
+
+    test_check(op != NULL);
+    jg_op_self(op);
+    r = jg_future_wait_start(ready, op);
+    if (r == 0)
+        r = jg_wait(&op, 1, JG_FIRST_COMPLETED);
+    memset(op, 0x41, sizeof(*op));
+    free(op);
+    return r;
+}
+
+static int take_and_fail(void *arg)
+{
+    jg_future ready = {.done = false};
+    jg_scope scope;
+
+    (void)arg;
+    jg_future_set(&ready, 0);
+    jg_scope_enter(&scope, NULL);
+    test_check(take_from_heap(&ready) == 0);
+    return jg_scope_leave(&scope, -5); /* which asks what the task waits for to end */
+}
+
+static void an_op_that_was_ready_is_not_looked_at_after_the_wait(void **state)
+{
+    (void)state;
+    assert_int_equal(jg_run(take_and_fail, NULL, NULL), -5);
+}
+
+struct greedy {
+    jg_future ready;
+    int others; /* turns that others had meanwhile */
+};
+
+static int count_turns(void *arg)
+{
+    struct greedy *greedy = arg;
+
+    for (int i = 0; i < 10 && jg_sleep(0) == 0; i++)
+        greedy->others++;
+    return 0;
+}
+
+static int take_again_and_again(void *arg)
+{
+    struct greedy *greedy = arg;
+    jg_scope scope;
+    int r;
+
+    jg_future_set(&greedy->ready, 0);
+    jg_scope_enter(&scope, NULL);
+    r = jg_spawn(&scope, count_turns, greedy, NULL);
+    for (int i = 0; i < 1000 && r == 0; i++) {
+        jg_op op, *ops[] = {&op};
+
+        jg_op_self(&op);
+        r = jg_future_wait_start(&greedy->ready, &op);
+        if (r == 0)
+            r = jg_wait(ops, 1, JG_FIRST_COMPLETED);
+    }
+    test_check(greedy->others >= 10);
+    return jg_scope_leave(&scope, r);
+}
+
+static void waiting_for_what_is_ready_gives_way_now_and_then(void **state)
+{
+    struct greedy greedy = {.others = 0};
+
+    (void)state;
+    assert_int_equal(jg_run(take_again_and_again, &greedy, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +456,8 @@ int main(void)
         cmocka_unit_test(a_cancellation_ends_the_taking_and_is_returned_at_the_end),
         cmocka_unit_test(a_job_that_ended_before_the_cancellation_of_the_same_turn_is_taken),
         cmocka_unit_test(a_job_that_ends_as_it_cancels_its_taker_ends_in_order),
+        cmocka_unit_test(an_op_that_was_ready_is_not_looked_at_after_the_wait),
+        cmocka_unit_test(waiting_for_what_is_ready_gives_way_now_and_then),
     };
 
     return cmocka_run_group_tests_name("several", tests, NULL, NULL);

@@ -8,8 +8,9 @@
  * while it pauses: it is cancelled, which is an error from what it waits for, and returns.
  *
  * What is marked «Suspends yes» may pause, and must be called from a coroutine. In a cancelled
- * scope it returns -ECANCELED at once. What is ready already does not pause, but only so often:
- * then the coroutine gives way to others, so that none can starve the rest.
+ * scope it returns -ECANCELED at once, unless there is nothing to wait for. What is ready already
+ * does not pause, but only so often: then the coroutine gives way to others, so that none can
+ * starve the rest.
  */
 #ifndef JUGGLE_CORO_H
 #define JUGGLE_CORO_H
@@ -37,7 +38,8 @@ typedef struct jg_spawn_options {
  * Where a guard costs mappings, which are limited (before Linux 6.13, by vm.max_map_count: about
  * 32,000 stacks), stacks beyond that come without; the error hook is told once, with -ENOMEM.
  *
- * Returns   0; -ECANCELED if the scope is cancelled or has ended; -ENOMEM.
+ * Returns   0; -ECANCELED if the scope is cancelled or has ended; -EINVAL for a stack of more than
+ *           256 MiB; -ENOMEM.
  * Owns      nothing; arg must outlive the coroutine, as leaving the scope guarantees.
  * Thread    loop.
  * Suspends  no.
@@ -58,7 +60,8 @@ JG_API int jg_spawn(jg_scope *scope, jg_coro_fn fn, void *arg, const jg_spawn_op
 JG_API int jg_await(jg_op *op);
 
 /* Prepare an op for the current coroutine to wait for; one that has several at a time needs them.
- */
+ * If it was started it is to be waited for, by jg_await or jg_wait, before its memory goes: also if
+ * it completed at once. */
 JG_API void jg_op_self(jg_op *op);
 
 /**
@@ -205,7 +208,7 @@ typedef struct jg_run_options {
  *
  * Returns   what fn returned, or the first error of a coroutine spawned in the root scope; an error
  *           of making the loop; JG_EDEADLOCK if tasks are left that nothing can wake;
- *           -EINVAL for a dump_signal that cannot be caught.
+ *           -EINVAL for a dump_signal that cannot be caught, or a stack of more than 256 MiB.
  * Owns      nothing.
  * Thread    any that runs no loop.
  * Suspends  no: it blocks the thread.

@@ -144,8 +144,8 @@ typedef struct jg_promise {
  * Cancelling it is a request: the thread sees it in jg_promise_cancelled, on_cancel(arg) may tell
  * it, and the op goes on until the promise is set. asyncio: wrap_future.
  *
- * on_cancel called on the loop's thread, at most once, while the op is pending; or NULL. It may set
- *           the promise.
+ * on_cancel called on the loop's thread, at most once, if the promise was not set by then; or NULL.
+ *           It may set the promise, unless a thread may do so at the same time.
  *
  * Returns   0, or -ECANCELED as jg_op_start.
  * Owns      nothing; `promise` must stay until the op completed. In a forked child that goes on

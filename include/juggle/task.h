@@ -214,7 +214,7 @@ JG_API void jg_scope_reschedule(jg_scope *scope, jg_time deadline);
  * Returns   nothing.
  * Owns      nothing; `defer` must stay until the scope was left.
  * Thread    loop.
- * Suspends  no; in the scope of a coroutine, fn may.
+ * Suspends  no; fn may, in a scope that a coroutine leaves by jg_scope_leave.
  */
 JG_API void jg_scope_defer(jg_scope *scope, jg_defer *defer, jg_call_fn fn, void *arg);
 

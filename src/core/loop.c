@@ -310,6 +310,7 @@ static int enter(jg_loop *loop)
 static void leave(jg_loop *loop)
 {
     loop->running = false;
+    loop->was_stopped = loop->stopping;
     loop->stopping = false;
 }
 

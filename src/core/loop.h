@@ -64,6 +64,7 @@ struct jg_loop {
     unsigned active;
     bool running;
     bool stopping;
+    bool was_stopped; /* the last run ended so */
     bool time_known; /* `time` was read in this turn */
     bool has_due;    /* there may be timers to run in this turn */
     bool rebuild;    /* the kernel reports what it should have forgotten */

@@ -158,6 +158,8 @@ int jg_wait(jg_op *const *ops, size_t count, jg_when when)
     int r = 0;
 
     jg__waits_here(task);
+    if (is_satisfied(ops, count, when))
+        jg__coro_pay(task);
     while (r == 0 && !is_satisfied(ops, count, when)) {
         r = jg_op_start(any, &provider, NULL);
         if (r < 0)
@@ -168,6 +170,7 @@ int jg_wait(jg_op *const *ops, size_t count, jg_when when)
     }
 
     /* What has completed is delivered herewith: its memory may go. */
+    task->awaiting = NULL;
     for (size_t i = 0; i < count; i++) {
         if (!jg_op_pending(ops[i]))
             jg__unlink(&ops[i]->call.link);

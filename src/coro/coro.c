@@ -302,6 +302,14 @@ static int give_way(jg_task *task)
     return park(task, &task->op);
 }
 
+void jg__coro_pay(jg_task *task)
+{
+    if (task->budget > 0)
+        task->budget--;
+    else
+        (void)give_way(task); /* not in a cancelled scope: there it ends soon enough */
+}
+
 int jg_sleep(jg_time delay)
 {
     jg_task *task = jg__self(__func__);
@@ -351,7 +359,6 @@ int jg__scope_leave(jg_task *task, jg_scope *scope, int status)
     while (scope->running > 0) {
         jg__scope_join(scope, &task->op);
         (void)jg__await(task, &task->op); /* when there is none, but one may have come since */
-        scope->joiner = NULL;
     }
 
     r = jg__scope_result(scope, status);

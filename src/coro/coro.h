@@ -77,6 +77,9 @@ static inline bool jg__coro_spend(void)
     return true;
 }
 
+/* Take what is ready, for a unit of the budget; give way first, if there is none left. */
+void jg__coro_pay(jg_task *task);
+
 /*
  * An error of the current coroutine that its function cannot return any more: the body of the
  * innermost scope fails with it, or, if the coroutine has entered none, the coroutine.

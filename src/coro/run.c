@@ -38,6 +38,8 @@ int jg__main_start(jg__main *main, jg_coro_fn fn, void *arg, const jg_spawn_opti
     r = jg_spawn(&main->root, fn, arg, &own);
     if (r == 0)
         jg_scope_close(&main->root, 0, &main->ended);
+    else
+        jg__scope_clean_up(&main->root); /* the loop must not know it any more */
     return r;
 }
 
@@ -75,8 +77,8 @@ static int turn_until_ended(jg__main *main)
         if (r < 0 || !jg_op_pending(&main->ended))
             break;
 
-        /* Somebody stopped the loop: that is meant for all of it. */
-        if (!jg_loop_alive(main->loop)) {
+        /* If somebody stopped the loop, that is meant for all of it. */
+        if (!main->loop->was_stopped) {
             jg__check(!deadlocked, "tasks are left that neither wake nor can be cancelled");
             deadlocked = true;
             report_deadlock(main);

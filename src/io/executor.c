@@ -425,7 +425,7 @@ static void cancel(jg_op *op)
     }
 
     jg__mutex_lock(&pool->mutex);
-    jg__promise_cancel(&job->promise);
+    (void)jg__promise_cancel(&job->promise);
     worker = job->worker;
     queued = jg__linked(&job->link);
     if (queued) {

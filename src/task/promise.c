@@ -31,9 +31,9 @@ int jg__promise_start(jg_promise *promise, const jg_provider *provider, jg_op *o
     return 0;
 }
 
-void jg__promise_cancel(jg_promise *promise)
+bool jg__promise_cancel(jg_promise *promise)
 {
-    jg__fetch_or(&promise->flags, CANCELLED);
+    return !(jg__fetch_or(&promise->flags, CANCELLED) & SET);
 }
 
 void jg__promise_end(jg_promise *promise, int status)
@@ -46,8 +46,7 @@ static void cancel(jg_op *op)
 {
     jg_promise *promise = op->data;
 
-    jg__promise_cancel(promise);
-    if (promise->on_cancel)
+    if (jg__promise_cancel(promise) && promise->on_cancel)
         promise->on_cancel(promise->arg);
 }
 

@@ -250,6 +250,8 @@ static void close_now(jg_scope *scope)
 
 void jg_scope_close(jg_scope *scope, int status, jg_op *op)
 {
+    jg__check(!(scope->flags & (JG__SCOPE_CLOSING | JG__SCOPE_CLEANING | JG__SCOPE_ENDED)),
+              "the scope is closed already");
     jg__scope_body_ended(scope, status);
     scope->status = status;
     scope->flags |= JG__SCOPE_CLOSING;
@@ -273,8 +275,12 @@ void jg__scope_task_ended(jg_scope *scope, int status)
     }
     if (scope->running > 0 || !scope->joiner)
         return;
-    if (scope->flags & JG__SCOPE_CLOSING)
+    if (scope->flags & JG__SCOPE_CLOSING) {
         close_now(scope);
-    else
-        jg_op_complete(scope->joiner, 0);
+    } else {
+        jg_op *joiner = scope->joiner;
+
+        scope->joiner = NULL; /* others may be spawned, and end, before it runs */
+        jg_op_complete(joiner, 0);
+    }
 }

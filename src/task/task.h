@@ -40,10 +40,10 @@ void jg__op_cancel_listed(jg_op *op);
 
 /*
  * For providers that are built on a promise: start it under their own name; note the request in
- * their cancel callback; and complete the op at once, with no thread left that could set it.
+ * their cancel callback, which tells whether the promise is yet to be set; and complete the op at once, with no thread left that could set it.
  */
 int jg__promise_start(jg_promise *promise, const jg_provider *provider, jg_op *op);
-void jg__promise_cancel(jg_promise *promise);
+bool jg__promise_cancel(jg_promise *promise);
 void jg__promise_end(jg_promise *promise, int status);
 
 /* Ops that wait for a thing, the first to come first. Zeroed memory is such a list, with none. */
