@@ -40,6 +40,11 @@ static const struct message messages[] = {
     MESSAGE(ID "\x81\x82" COUNT("\1", "\0") ASK, 0, JG__DNS_SERVFAIL, 0, 0),
     MESSAGE(ID "\x81\x81" COUNT("\0", "\0"), 0, JG__DNS_FORMERR, 0, 0),
 
+    /* Errors have no addresses, even with records: SERVFAIL, NXDOMAIN, REFUSED. */
+    MESSAGE(ID "\x81\x82" COUNT("\1", "\1") ASK NAME A "\1\2\3\4", 0, JG__DNS_SERVFAIL, 0, 0),
+    MESSAGE(ID "\x81\x83" COUNT("\1", "\1") ASK NAME A "\1\2\3\4", 0, JG__DNS_NXDOMAIN, 0, 0),
+    MESSAGE(ID "\x81\x85" COUNT("\1", "\1") ASK NAME A "\1\2\3\4", 0, 5, 0, 0),
+
     /* Aliases: in order, the other way round, of a name in between, in a circle. */
     MESSAGE(GOOD COUNT("\1", "\2") ASK NAME ALIAS "\0\4\1b\xc0\x10"
                                                   "\1b\xc0\x10" A "\1\2\3\4",

@@ -219,7 +219,8 @@ int jg__dns_decode(const uint8_t *message, size_t size, const jg__dns_question *
     if (!answer.truncated) {
         if (!is_whole(reader, records))
             return -EBADMSG;
-
+    }
+    if (!answer.truncated && answer.code == JG__DNS_NOERROR) {
         memcpy(owner.bytes, question->name, (size_t)question->size);
         for (int i = 0; i < JG__DNS_ALIASES && answer.count == 0; i++) {
             collect(reader, records, &owner, question->type, &answer);

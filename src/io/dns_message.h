@@ -51,9 +51,9 @@ int jg__dns_ask(jg__dns_question *question, const char *name, uint16_t type);
 int jg__dns_encode(const jg__dns_question *question, bool edns, uint8_t query[JG__DNS_QUERY]);
 
 /*
- * Read an answer: the addresses of the name asked for, through its aliases. Returns 0; -ENOMSG for
- * what is not an answer to the question; -EBADMSG for one that is broken. `ret_answer` is untouched
- * on failure.
+ * Read an answer: the addresses of the name asked for, through its aliases. An answer with an error
+ * code has none, whatever records came with it. Returns 0; -ENOMSG for what is not an answer to the
+ * question; -EBADMSG for one that is broken. `ret_answer` is untouched on failure.
  */
 int jg__dns_decode(const uint8_t *message, size_t size, const jg__dns_question *question,
                    jg__dns_answer *ret_answer);
