@@ -5,6 +5,8 @@
  */
 #include "support.h"
 
+#include "platform/disk.h"
+
 #include <juggle/coro.h>
 #include <juggle/file.h>
 #include <juggle/test_kit.h>
@@ -157,6 +159,53 @@ static void a_file_is_looked_at_by_path_and_by_descriptor(void **state)
 {
     (void)state;
     run(look_at_file);
+}
+
+static void the_times_of_files_end_with_the_range_of_nanoseconds(void **state)
+{
+    const int64_t most = INT64_MAX / JG_SECOND;
+    const struct {
+        int64_t seconds, expected;
+    } times[] = {
+        {0, 1},
+        {-1, -JG_SECOND + 1},
+        {most - 1, (most - 1) * JG_SECOND + 1},
+        {most, INT64_MAX},
+        {most + 1, INT64_MAX},
+        {INT64_MAX, INT64_MAX},
+        {-most, -most * JG_SECOND + 1},
+        {-most - 1, INT64_MIN},
+        {INT64_MIN, INT64_MIN},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        const struct timespec time = {.tv_sec = (time_t)times[i].seconds, .tv_nsec = 1};
+
+        if (time.tv_sec == times[i].seconds) /* there are systems with fewer bits */
+            assert_int_equal(jg__disk_time(&time), times[i].expected);
+    }
+}
+
+static int look_at_future(void *arg)
+{
+    const struct timespec times[2] = {{.tv_sec = 9999999999}, {.tv_sec = 9999999999}};
+    jg_file_info info;
+    int fd = jg_file_open(in("f"), O_WRONLY | O_CREAT | O_EXCL, 0600);
+
+    (void)arg;
+    test_check(futimens(fd, times) == 0);
+    test_check(jg_file_stat(fd, NULL, &info) == 0);
+    test_check(info.modified > (int64_t)time(NULL) * JG_SECOND);
+    test_check(jg_file_close(fd) == 0);
+    test_check(jg_file_unlink(in("f")) == 0);
+    return 0;
+}
+
+static void a_file_of_a_far_future_is_no_old_one(void **state)
+{
+    (void)state;
+    run(look_at_future);
 }
 
 static int fail_all(void *arg)
@@ -369,6 +418,8 @@ int main(void)
         cmocka_unit_test(the_position_moves_and_appending_goes_to_the_end),
         cmocka_unit_test(offsets_have_64_bits),
         cmocka_unit_test(a_file_is_looked_at_by_path_and_by_descriptor),
+        cmocka_unit_test(the_times_of_files_end_with_the_range_of_nanoseconds),
+        cmocka_unit_test(a_file_of_a_far_future_is_no_old_one),
         cmocka_unit_test(errors_are_those_of_the_system),
         cmocka_unit_test(a_full_disk_is_an_error),
         cmocka_unit_test(closing_closes_also_in_a_cancelled_scope),

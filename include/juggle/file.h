@@ -22,7 +22,7 @@ JG_BEGIN_DECLS
 
 typedef struct jg_file_info {
     int64_t size;     /* bytes */
-    int64_t modified; /* ns since 1970, UTC */
+    int64_t modified; /* ns since 1970, UTC; beyond 292 years the first or last there are */
     uint64_t device, inode;
     uint32_t mode; /* st_mode */
 } jg_file_info;

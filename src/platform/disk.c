@@ -50,6 +50,17 @@ int jg__disk_write(int fd, const void *data, int size, int64_t offset)
     return n < 0 ? -errno : (int)n;
 }
 
+int64_t jg__disk_time(const struct timespec *time)
+{
+    const int64_t seconds = time->tv_sec;
+
+    if (seconds >= INT64_MAX / JG_SECOND)
+        return INT64_MAX;
+    if (seconds < INT64_MIN / JG_SECOND)
+        return INT64_MIN;
+    return seconds * JG_SECOND + time->tv_nsec;
+}
+
 int jg__disk_stat(int fd, const char *path, jg_file_info *ret_info)
 {
     struct stat s;
@@ -59,7 +70,7 @@ int jg__disk_stat(int fd, const char *path, jg_file_info *ret_info)
 
     *ret_info = (jg_file_info){
         .size = s.st_size,
-        .modified = (int64_t)s.st_mtim.tv_sec * JG_SECOND + s.st_mtim.tv_nsec,
+        .modified = jg__disk_time(&s.st_mtim),
         .device = (uint64_t)s.st_dev,
         .inode = (uint64_t)s.st_ino,
         .mode = (uint32_t)s.st_mode,

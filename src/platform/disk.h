@@ -7,6 +7,8 @@
 
 #include <juggle/file.h>
 
+#include <time.h>
+
 /* Close-on-exec, and never 0, 1 or 2. */
 int jg__disk_open(const char *path, int flags, unsigned mode);
 
@@ -16,6 +18,10 @@ int jg__disk_write(int fd, const void *data, int size, int64_t offset);
 
 /* Of a path, or of a descriptor if it is NULL. */
 int jg__disk_stat(int fd, const char *path, jg_file_info *ret_info);
+
+/* Nanoseconds since 1970 of a file's time, or the first or last there are: it may lie millennia away. */
+int64_t jg__disk_time(const struct timespec *time);
+
 int jg__disk_sync(int fd);
 int jg__disk_truncate(int fd, int64_t size);
 int jg__disk_rename(const char *from, const char *to);

@@ -8,6 +8,7 @@
 #include "platform/served.h"
 
 #include "platform/descriptor.h"
+#include "platform/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -50,7 +51,7 @@ int jg__served_open(int directory, const char *path, jg__served *ret_file)
     *ret_file = (jg__served){
         .fd = fd,
         .size = (uint64_t)info.st_size,
-        .modified = (int64_t)info.st_mtim.tv_sec * JG_SECOND + info.st_mtim.tv_nsec,
+        .modified = jg__disk_time(&info.st_mtim),
     };
     return 0;
 }
