@@ -515,6 +515,47 @@ static void a_descriptor_closed_by_others_fails_its_stream(void **state)
     desk_close(&desk);
 }
 
+/* Some pollers learn of it at once, others when the number is another one's. */
+static void a_stream_that_lost_its_descriptor_leaves_the_next_of_the_number_alone(void **state)
+{
+    struct desk desk;
+    int pair[2], completed = 0;
+    jg_op op, other;
+    char byte;
+
+    (void)state;
+    desk_open(&desk, false);
+    open_stream(&desk, &desk.a, 0);
+    jg_op_init(&op, desk.loop, on_count, &completed);
+    assert_int_equal(jg_stream_read_start(&desk.a, &byte, 1, &op), 0);
+    assert_true(jg_loop_run_once(desk.loop, 0) >= 0);
+    desk.fds[0] = jg_stream_fd(&desk.a);
+    assert_int_equal(close(desk.fds[0]), 0);
+    assert_true(jg_loop_run_once(desk.loop, 0) >= 0);
+
+    test_socketpair(pair);
+    if (pair[0] != desk.fds[0]) {
+        assert_int_equal(dup2(pair[0], desk.fds[0]), desk.fds[0]);
+        assert_int_equal(close(pair[0]), 0);
+        pair[0] = desk.fds[0];
+    }
+    open_stream(&desk, &desk.b, 0);
+    jg_op_init(&other, desk.loop, on_count, &completed);
+    assert_int_equal(jg_stream_read_start(&desk.b, &byte, 1, &other), 0);
+    while (jg_op_pending(&op))
+        assert_true(jg_loop_run_once(desk.loop, JG_SECOND) >= 0);
+    assert_int_equal(jg_op_status(&op), -EBADF);
+    assert_int_equal(jg_stream_fd(&desk.a), -EBADF);
+    jg_stream_abort(&desk.a);
+
+    assert_int_equal(send(pair[1], "x", 1, 0), 1);
+    while (jg_op_pending(&other))
+        assert_true(jg_loop_run_once(desk.loop, JG_SECOND) >= 0);
+    assert_int_equal(jg_op_status(&other), 1);
+    assert_int_equal(close(pair[1]), 0);
+    desk_close(&desk);
+}
+
 static int read_one_by_one(void *arg)
 {
     struct desk *desk = arg;
@@ -704,6 +745,7 @@ int main(void)
         cmocka_unit_test(a_stream_that_waits_keeps_the_loop_asleep),
         cmocka_unit_test(a_hang_up_that_nobody_reads_keeps_the_loop_asleep),
         cmocka_unit_test(a_descriptor_closed_by_others_fails_its_stream),
+        cmocka_unit_test(a_stream_that_lost_its_descriptor_leaves_the_next_of_the_number_alone),
         cmocka_unit_test(what_comes_is_read_in_the_turn_that_was_told_of_it),
         cmocka_unit_test(a_watcher_of_the_same_descriptor_does_not_disturb),
         cmocka_unit_test(a_pipe_is_a_stream_and_blocks_again_when_that_is_closed),

@@ -66,7 +66,11 @@ static int open_stream(jg_stream *stream, jg_loop *loop, const jg_transport *tra
 
 static void on_events(void *arg, int events)
 {
-    jg_stream_ready(arg, events);
+    jg_stream *stream = arg;
+
+    if (events == -EBADF) /* then the number may be somebody else's */
+        stream->own.watcher.handle.number = -1;
+    jg_stream_ready(stream, events);
 }
 
 int jg__stream_open_fd(jg_stream *stream, jg_loop *loop, int fd, const jg_transport *transport,
@@ -367,5 +371,5 @@ int jg_stream_fd(const jg_stream *stream)
 
     if (!transport || transport->wait != jg__socket_transport.wait)
         return -EBADF;
-    return stream->own.watcher.handle.number;
+    return stream->own.watcher.handle.number < 0 ? -EBADF : stream->own.watcher.handle.number;
 }
