@@ -547,6 +547,26 @@ static void aborting_completes_all_that_is_pending(void **state)
     close_sink(&sink);
 }
 
+static void a_close_lets_drains_go_on(void **state)
+{
+    jg_stream_closing closing;
+
+    (void)state;
+    open_sink(&sink, 0, 4);
+    assert_int_equal(put(&sink, "abcdef"), 0);
+    assert_int_equal(jg_stream_drain_start(&sink.stream, op_of(&sink, 0)), 0);
+    assert_int_equal(jg_stream_close_start(&sink.stream, &closing, JG_FOREVER, op_of(&sink, 1)), 0);
+    turn(&sink);
+    assert_true(jg_op_pending(&sink.ops[0]) && jg_op_pending(&sink.ops[1]));
+    sink.room = 6;
+    jg_stream_ready(&sink.stream, JG_WRITE);
+    turn(&sink);
+    assert_int_equal(jg_op_status(&sink.ops[0]), 0);
+    assert_int_equal(jg_op_status(&sink.ops[1]), 0);
+    assert_got(&sink, "abcdef");
+    close_sink(&sink);
+}
+
 static void a_long_read_gives_way_but_does_not_wait(void **state)
 {
     char buf[100];
@@ -620,6 +640,7 @@ int main(void)
         cmocka_unit_test(shutting_waits_for_what_is_queued),
         cmocka_unit_test(closing_sends_what_waits_for_the_end_of_the_turn),
         cmocka_unit_test(aborting_completes_all_that_is_pending),
+        cmocka_unit_test(a_close_lets_drains_go_on),
         cmocka_unit_test(a_long_read_gives_way_but_does_not_wait),
         cmocka_unit_test(a_failed_transport_fails_both_ways),
         cmocka_unit_test(bad_options_are_refused),

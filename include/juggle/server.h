@@ -124,7 +124,8 @@ JG_API void jg_server_close(jg_server *server);
 
 /**
  * Have the connections end as soon as what they do is done: a read that waits, and each later one
- * that would, fails with -ECONNABORTED. Writing goes on. asyncio: Server.close_clients.
+ * that needs more than jg_stream_buffered, fails with -ECONNABORTED; what the kernel holds by then
+ * is not read any more. Writing goes on. asyncio: Server.close_clients.
  *
  * Returns   nothing; it cannot fail and does not allocate.
  * Owns      nothing.

@@ -331,8 +331,8 @@ typedef struct jg_stream_closing {
 
 /**
  * Send what is queued, then close. When it completes the stream is closed, whatever the status, and
- * nothing touches its memory; so it is if start returns an error. What reads or drains at the time,
- * and what reads or writes later, fails. asyncio: StreamWriter.close and wait_closed.
+ * nothing touches its memory; so it is if start returns an error. What reads at the time, and what
+ * reads or writes later, fails; what drains goes on, and fails only if something is dropped. asyncio: StreamWriter.close and wait_closed.
  *
  * timeout   ns for sending; <= 0 does not wait; JG_FOREVER.
  * closing   must stay until it completed.
