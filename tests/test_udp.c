@@ -11,6 +11,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#ifdef __linux__
+#    include <sys/syscall.h>
+#endif
+
 struct place {
     jg_loop *loop;
     jg_udp a, b;
@@ -226,6 +230,96 @@ static void that_nobody_is_there_is_told_once(void **state)
     run(&place, find_nobody);
     leave(&place);
 }
+
+/* What Linux drops of the first is told of the second. */
+static int find_nobody_for_batch(void *arg)
+{
+    struct place *place = arg;
+    jg_datagram batch[2] = {text_to(NULL, "a"), text_to(NULL, "b")};
+    char buf[16];
+    jg_datagram got = {.data = buf, .capacity = sizeof(buf)};
+    int r;
+
+    jg_udp_close(&place->a);
+    r = jg_udp_send(&place->b, batch, 2);
+    test_check(r == 1 || r == 2);
+    if (r == 1) {
+        r = jg_udp_send(&place->b, batch + 1, 1);
+        test_check(r == 1 || r == -ECONNREFUSED);
+    }
+    if (r > 0)
+        test_check(jg_udp_receive(&place->b, &got, 1) == -ECONNREFUSED);
+    return 0;
+}
+
+static void that_nobody_is_there_for_a_batch_is_told_when_the_rest_is_sent(void **state)
+{
+    struct place place;
+
+    (void)state;
+    enter(&place, "127.0.0.1:0");
+    run(&place, find_nobody_for_batch);
+    leave(&place);
+}
+
+#ifdef __linux__
+
+/* An error that arrives between two system calls: these take the place of the system's. */
+static int calls_before_error = -1;
+
+static bool is_error_due(void)
+{
+    if (calls_before_error < 0 || calls_before_error-- > 0)
+        return false;
+    errno = ECONNREFUSED;
+    return true;
+}
+
+int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
+{
+    return is_error_due() ? -1 : (int)syscall(SYS_recvmmsg, fd, messages, count, flags, timeout);
+}
+
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+    return is_error_due() ? -1 : (int)syscall(SYS_sendmmsg, fd, messages, count, flags);
+}
+
+static int meet_error_behind_batch(void *arg)
+{
+    struct place *place = arg;
+    jg_datagram sent[MANY], received[MANY];
+    char got[MANY];
+
+    for (int i = 0; i < MANY; i++) {
+        sent[i] = text_to(NULL, "x");
+        received[i] = (jg_datagram){.data = &got[i], .capacity = 1};
+    }
+    calls_before_error = 1;
+    test_check(jg_udp_send(&place->b, sent, 20) == 16);
+    test_check(jg_udp_send(&place->b, sent, 4) == -ECONNREFUSED);
+    test_check(jg_udp_send(&place->b, sent, 4) == 4);
+    test_check(jg_udp_send(&place->b, sent, MANY - 20) == MANY - 20);
+
+    test_check(jg_sleep(JG_MILLISECOND) == 0);
+    calls_before_error = 1;
+    test_check(jg_udp_receive(&place->a, received, MANY) == 16);
+    test_check(jg_udp_receive(&place->a, received, MANY) == -ECONNREFUSED);
+    test_check(jg_udp_receive(&place->a, received, MANY) == MANY - 16);
+    return 0;
+}
+
+static void an_error_behind_a_batch_is_told_by_the_next_call(void **state)
+{
+    struct place place;
+
+    (void)state;
+    enter(&place, "127.0.0.1:0");
+    run(&place, meet_error_behind_batch);
+    leave(&place);
+}
+
+#endif
 
 static void on_timer(void *arg)
 {
@@ -446,6 +540,10 @@ int main(void)
         cmocka_unit_test(a_datagram_that_did_not_fit_says_so),
         cmocka_unit_test(a_datagram_that_is_too_large_stops_the_batch_before_it),
         cmocka_unit_test(that_nobody_is_there_is_told_once),
+        cmocka_unit_test(that_nobody_is_there_for_a_batch_is_told_when_the_rest_is_sent),
+#ifdef __linux__
+        cmocka_unit_test(an_error_behind_a_batch_is_told_by_the_next_call),
+#endif
         cmocka_unit_test(an_error_that_nobody_waits_for_does_not_turn_the_loop),
         cmocka_unit_test(those_who_wait_are_served_in_their_order),
         cmocka_unit_test(closing_ends_those_who_wait),

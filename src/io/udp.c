@@ -50,13 +50,23 @@ static void settle(jg_udp *udp)
     }
 }
 
+/* Tell the error that is left over to the first who waits. */
+static void tell_error(jg_udp *udp, jg_link *waiters)
+{
+    if (!udp->error || !jg__has_waiters(waiters))
+        return;
+    jg_op_complete(jg__op_of(waiters->next), udp->error);
+    udp->error = 0;
+}
+
 /* Go on with the receives that wait, as far as is granted. */
 static void receive_on(jg_udp *udp)
 {
+    tell_error(udp, &udp->receivers);
     while (udp->grant.left > 0 && jg__has_waiters(&udp->receivers)) {
         jg_op *op = jg__op_of(udp->receivers.next);
         const jg_udp_request *request = op->data;
-        int r = jg__datagrams_receive(fd_of(udp), request->datagrams, request->count);
+        int r = jg__datagrams_receive(fd_of(udp), request->datagrams, request->count, &udp->error);
 
         if (r == -EAGAIN) {
             jg__grant_end(&udp->grant);
@@ -64,21 +74,24 @@ static void receive_on(jg_udp *udp)
         }
         jg__grant_spend(&udp->grant, udp->loop->turns);
         jg_op_complete(op, r);
+        tell_error(udp, &udp->receivers);
     }
 }
 
 /* Go on with the sends that wait. */
 static void send_on(jg_udp *udp)
 {
+    tell_error(udp, &udp->senders);
     while (jg__has_waiters(&udp->senders)) {
         jg_op *op = jg__op_of(udp->senders.next);
         const jg_udp_request *request = op->data;
         int r = jg__datagrams_send(fd_of(udp), request->datagrams, request->count,
-                                   udp->flags & CONNECTED);
+                                   udp->flags & CONNECTED, &udp->error);
 
         if (r == -EAGAIN)
             break;
         jg_op_complete(op, r);
+        tell_error(udp, &udp->senders);
     }
 }
 

@@ -143,7 +143,7 @@ static int send_many(int fd, const jg_datagram *datagrams, size_t count, bool co
 #endif
 
 /* The system may move fewer than it was given without a reason that lasts. */
-int jg__datagrams_receive(int fd, jg_datagram *datagrams, size_t count)
+int jg__datagrams_receive(int fd, jg_datagram *datagrams, size_t count, int16_t *ret_later)
 {
     size_t done = 0;
 
@@ -151,16 +151,22 @@ int jg__datagrams_receive(int fd, jg_datagram *datagrams, size_t count)
         int r = count - done == 1 ? receive_one(fd, &datagrams[done])
                                   : receive_many(fd, &datagrams[done], count - done);
 
-        if (r < 0)
-            return done > 0 ? (int)done : r;
+        if (r < 0 && done == 0)
+            return r;
+        if (r < 0) {
+            if (r != -EAGAIN)
+                *ret_later = (int16_t)r;
+            break;
+        }
         done += (size_t)r;
         if (HAS_MANY && r < MOST)
-            break; /* there are no more, or an error is next */
+            break; /* there are no more, or the system kept an error */
     }
     return (int)done;
 }
 
-int jg__datagrams_send(int fd, const jg_datagram *datagrams, size_t count, bool connected)
+int jg__datagrams_send(int fd, const jg_datagram *datagrams, size_t count, bool connected,
+                       int16_t *ret_later)
 {
     size_t done = 0;
 
@@ -168,8 +174,14 @@ int jg__datagrams_send(int fd, const jg_datagram *datagrams, size_t count, bool 
         int r = count - done == 1 ? send_one(fd, &datagrams[done], connected)
                                   : send_many(fd, &datagrams[done], count - done, connected);
 
-        if (r < 0)
-            return done > 0 ? (int)done : r;
+        if (r < 0 && done == 0)
+            return r;
+        if (r < 0) {
+            /* What is not about this datagram is about the peer, and told once. */
+            if (connected && r != -EAGAIN && r != -EMSGSIZE)
+                *ret_later = (int16_t)r;
+            break;
+        }
         done += (size_t)r;
         if (HAS_MANY && r < MOST)
             break;
