@@ -91,9 +91,9 @@ typedef struct jg_udp_request {
  *
  * Returns   how many were received; -ECONNREFUSED on a connected socket if nobody was there for
  *           something that was sent before, which is told at most once: it is lost if it comes
- *           while a batch is sent, where the system does not tell why that ended; -EBADF, -EINVAL; -ECONNABORTED if
- *           it is closed meanwhile; -ECANCELED. Of start: 0 or an error with nothing begun; the
- *           former is the op's status.
+ *           while a batch is sent, where the system does not tell why that ended; -EBADF, -EINVAL;
+ *           -ECONNABORTED if it is closed meanwhile; -ECANCELED. Of start: 0 or an error with
+ *           nothing begun; the former is the op's status.
  * Owns      `request` and `datagrams`, with their data, until it completed.
  * Thread    loop.
  * Suspends  yes; start no.
@@ -106,9 +106,9 @@ JG_API int jg_udp_receive_start(jg_udp *udp, jg_udp_request *request, jg_datagra
  * Send datagrams, each whole or not at all. It waits only if the kernel has no room for the first.
  *
  * Returns   how many were sent, in their order: fewer than `count` if one could not be, which a
- *           further call tells about if it still cannot; -EMSGSIZE for one that is too large, -ECONNREFUSED as for
- *           receive, with this one not sent; -EBADF, -EINVAL, -ENETUNREACH, -EPERM and the like;
- *           -ECONNABORTED, -ECANCELED. Of start: see receive.
+ *           further call tells about if it still cannot; -EMSGSIZE for one that is too large,
+ *           -ECONNREFUSED as for receive, with this one not sent; -EBADF, -EINVAL, -ENETUNREACH,
+ *           -EPERM and the like; -ECONNABORTED, -ECANCELED. Of start: see receive.
  * Owns      `request` and `datagrams`, with their data, until it completed.
  * Thread    loop.
  * Suspends  yes; start no.

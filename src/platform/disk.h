@@ -19,7 +19,7 @@ int jg__disk_write(int fd, const void *data, int size, int64_t offset);
 /* Of a path, or of a descriptor if it is NULL. */
 int jg__disk_stat(int fd, const char *path, jg_file_info *ret_info);
 
-/* Nanoseconds since 1970 of a file's time, or the first or last there are: it may lie millennia away. */
+/* Nanoseconds since 1970, or the first or last there are: the time of a file may be any. */
 int64_t jg__disk_time(const struct timespec *time);
 
 int jg__disk_sync(int fd);
