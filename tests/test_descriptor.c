@@ -10,6 +10,7 @@
 
 #include <juggle/coro.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -30,6 +31,11 @@ struct desk {
     int open_before;
     size_t size;
 };
+
+static void on_count(void *arg)
+{
+    ++*(int *)arg;
+}
 
 static void on_left(void *arg)
 {
@@ -343,6 +349,36 @@ static void a_peer_of_an_aborted_stream_is_not_deceived(void **state)
     }
 }
 
+static void a_write_cancelled_half_way_cuts_a_close_that_waits_for_it(void **state)
+{
+    static char data[32 << 20];
+    jg_stream_closing closing;
+    jg_stream_writing writing;
+    jg_op written, closed;
+    int completed = 0;
+    struct desk desk;
+    ssize_t n;
+
+    (void)state;
+    desk_open(&desk, true);
+    open_stream(&desk, &desk.a, 0);
+    jg_op_init(&written, desk.loop, on_count, &completed);
+    jg_op_init(&closed, desk.loop, on_count, &completed);
+    assert_int_equal(jg_stream_write_all_start(&desk.a, &writing, data, sizeof(data), &written), 0);
+    assert_int_equal(jg_stream_close_start(&desk.a, &closing, JG_SECOND, &closed), 0);
+    assert_true(writing.sent > 0 && writing.sent < sizeof(data));
+    jg_op_cancel(&written);
+    assert_int_equal(jg_loop_run(desk.loop), 0);
+    assert_int_equal(completed, 2);
+    assert_int_equal(jg_op_status(&written), -ECANCELED);
+    assert_int_equal(jg_op_status(&closed), -ECANCELED);
+    do
+        n = recv(desk.fds[1], data, sizeof(data), 0);
+    while (n > 0);
+    assert_int_equal(n, -1); /* a reset, and no regular end */
+    desk_close(&desk);
+}
+
 static int half_close(void *arg)
 {
     struct desk *desk = arg;
@@ -424,11 +460,6 @@ static void an_idle_stream_does_not_keep_the_loop_running(void **state)
     assert_int_equal(jg_loop_run(desk.loop), 0);
     assert_false(jg_loop_alive(desk.loop));
     desk_close(&desk);
-}
-
-static void on_count(void *arg)
-{
-    ++*(int *)arg;
 }
 
 static void a_stream_that_waits_keeps_the_loop_asleep(void **state)
@@ -739,6 +770,7 @@ int main(void)
         cmocka_unit_test(a_reset_ends_writing_without_a_signal),
         cmocka_unit_test(data_before_a_reset_is_read),
         cmocka_unit_test(a_peer_of_an_aborted_stream_is_not_deceived),
+        cmocka_unit_test(a_write_cancelled_half_way_cuts_a_close_that_waits_for_it),
         cmocka_unit_test(both_halves_close_one_by_one),
         cmocka_unit_test(a_peer_that_never_reads_does_not_hold_a_close),
         cmocka_unit_test(an_idle_stream_does_not_keep_the_loop_running),

@@ -384,7 +384,11 @@ static void cancel_writing(jg_op *op)
         before = before->next;
     take_out(stream, before);
     jg_op_complete(op, -ECANCELED);
-    told(stream);
+    /* The peer must not take a part that was the last it gets for all there is. */
+    if (stream->flags & JG__STREAM_SHUT && writing->sent > 0)
+        jg__stream_fail_writing(stream, -ECANCELED);
+    else
+        told(stream);
 }
 
 static int start_writing(jg_stream *stream, jg_stream_writing *writing, jg_op *op)
