@@ -298,6 +298,29 @@ static void an_exact_transport_is_not_asked_again_before_it_is_ready(void **stat
     close_sink(&sink);
 }
 
+static void a_long_write_gives_way_but_does_not_wait(void **state)
+{
+    static char text[1000];
+    int turns = 1;
+
+    (void)state;
+    memset(text, 'x', sizeof(text) - 1);
+    open_sink(&sink, sizeof(text), 0);
+    sink.piece = 10;
+    assert_int_equal(put_all(&sink, 0, text), 0);
+    for (; jg_op_pending(&sink.ops[0]); turns++) {
+        assert_true(sink.calls <= 20 * turns);
+        assert_int_equal(sink.waiting, 0);
+        assert_true(jg_loop_alive(sink.world.loop));
+        turn(&sink);
+    }
+    assert_true(turns > 4);
+    assert_int_equal(jg_op_status(&sink.ops[0]), 0);
+    assert_int_equal(sink.waiting, 0);
+    assert_got(&sink, text);
+    close_sink(&sink);
+}
+
 static void large_copies_are_sent_in_order(void **state)
 {
     static char text[30000], expected[300000];
@@ -641,6 +664,7 @@ int main(void)
         cmocka_unit_test(closing_sends_what_waits_for_the_end_of_the_turn),
         cmocka_unit_test(aborting_completes_all_that_is_pending),
         cmocka_unit_test(a_close_lets_drains_go_on),
+        cmocka_unit_test(a_long_write_gives_way_but_does_not_wait),
         cmocka_unit_test(a_long_read_gives_way_but_does_not_wait),
         cmocka_unit_test(a_failed_transport_fails_both_ways),
         cmocka_unit_test(bad_options_are_refused),

@@ -16,6 +16,7 @@ typedef jg_stream_writing chunk;
 #define SMALLEST 4096 /* bytes, with its head, of a chunk of our own */
 #define PIECES   64   /* that go out in one call */
 #define IOV_MOST 1024 /* pieces that every system takes */
+#define ROUNDS   16   /* calls before others have their turn */
 
 #define FROM_FILE ((size_t)1 << 20) /* bytes at once, before others have their turn */
 
@@ -211,8 +212,11 @@ void jg__stream_write_on(jg_stream *stream)
 {
     ssize_t n = 1;
 
-    while (stream->output && n > 0)
+    for (int round = 1; stream->output && n > 0; round++) {
+        if (round > ROUNDS && jg__stream_place(stream) == 0)
+            break;
         n = first_chunk(stream)->data ? send_pieces(stream) : send_from_file(stream);
+    }
     if (n == -EAGAIN)
         n = jg__stream_wait(stream, JG_WRITE);
     if (n < 0)
