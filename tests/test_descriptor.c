@@ -379,6 +379,78 @@ static void a_write_cancelled_half_way_cuts_a_close_that_waits_for_it(void **sta
     desk_close(&desk);
 }
 
+/* Send a byte along with a descriptor. */
+static void send_descriptor(int fd, int passed)
+{
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec piece = {(char *)"c", 1};
+    struct msghdr message = {.msg_iov = &piece,
+                             .msg_iovlen = 1,
+                             .msg_control = control.room,
+                             .msg_controllen = sizeof(control.room)};
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(head), &passed, sizeof(int));
+    test_check(sendmsg(fd, &message, 0) == 1);
+}
+
+/* What came is in parts, each of which a read ends with. */
+static int read_parts(void *arg)
+{
+    struct desk *desk = arg;
+    const jg_scope_options options = {.timeout = JG_SECOND};
+    char buf[64];
+    jg_scope scope;
+    int r;
+
+    for (int round = 0; round < 2; round++) {
+        jg_scope_enter(&scope, &options);
+        for (size_t got = 0; got < 6; got += (size_t)r) {
+            r = jg_stream_read(&desk->a, buf, sizeof(buf));
+            test_check(r > 0);
+            desk->size += (size_t)r;
+        }
+        test_check(jg_scope_leave(&scope, 0) == 0);
+    }
+    return 0;
+}
+
+static void what_is_behind_a_short_read_is_read(void **state)
+{
+    struct desk desk;
+
+    (void)state;
+    for (int tcp = 0; tcp < 2; tcp++) {
+        desk_open(&desk, tcp);
+        open_stream(&desk, &desk.a, 0);
+        run(&desk, read_parts);
+        for (size_t round = 0; round < 2; round++) {
+            for (int tries = 0; tries < 3; tries++)
+                assert_true(jg_loop_run_once(desk.loop, JG_MILLISECOND) >= 0);
+            assert_int_equal(desk.size, 6 * round);
+            if (tcp) {
+                assert_int_equal(send(desk.fds[1], "abc", 3, 0), 3);
+                assert_int_equal(send(desk.fds[1], "!", 1, MSG_OOB), 1);
+            } else {
+                assert_int_equal(send(desk.fds[1], "ab", 2, 0), 2);
+                send_descriptor(desk.fds[1], desk.fds[1]);
+            }
+            assert_int_equal(send(desk.fds[1], "def", 3, 0), 3);
+            await_events(jg_stream_fd(&desk.a), POLLIN);
+            if (tcp)
+                await_events(jg_stream_fd(&desk.a), POLLPRI);
+        }
+        desk_close(&desk);
+        assert_int_equal(desk.size, 12);
+    }
+}
+
 static int half_close(void *arg)
 {
     struct desk *desk = arg;
@@ -771,6 +843,7 @@ int main(void)
         cmocka_unit_test(data_before_a_reset_is_read),
         cmocka_unit_test(a_peer_of_an_aborted_stream_is_not_deceived),
         cmocka_unit_test(a_write_cancelled_half_way_cuts_a_close_that_waits_for_it),
+        cmocka_unit_test(what_is_behind_a_short_read_is_read),
         cmocka_unit_test(both_halves_close_one_by_one),
         cmocka_unit_test(a_peer_that_never_reads_does_not_hold_a_close),
         cmocka_unit_test(an_idle_stream_does_not_keep_the_loop_running),

@@ -32,7 +32,7 @@
 #define FEWEST_DESCRIPTORS 64
 
 /* What an edge-triggered watcher wants, if it is not paused. */
-#define EDGE_EVENTS (JG__EVENTS_ALL | JG__EDGE)
+#define EDGE_EVENTS (JG__EVENTS_ALL | JG__EDGE | JG__URGENT)
 
 /* What a descriptor takes in the one block that descriptors, changed and always are. */
 #define EACH (sizeof(jg__descriptor) + 2 * sizeof(int))

@@ -159,6 +159,7 @@ int jg_connect_start(jg_connecting *connecting, jg_stream *stream, const jg_addr
         jg__fd_close(fd);
         return r;
     }
+    jg__stream_tell_peer(stream, address);
     r = jg_op_start(op, &provider, connecting);
     if (r < 0) {
         jg_stream_abort(stream);

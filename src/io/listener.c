@@ -144,6 +144,7 @@ static void hand_over(jg_listener *listener, int fd, const jg_address *peer)
 
     /* It cannot fail: the listener made what the streams of a loop need. */
     (void)jg_stream_open(stream, listener->loop, fd, &options);
+    jg__stream_tell_peer(stream, peer);
     if (ret_peer)
         *ret_peer = *peer;
     jg_op_complete(op, 0);

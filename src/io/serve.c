@@ -122,7 +122,8 @@ static int run_client(void *arg)
     return 0;
 }
 
-static int spawn_client(jg_server *server, int fd, const jg_stream_options *options)
+static int spawn_client(jg_server *server, int fd, const jg_address *peer,
+                        const jg_stream_options *options)
 {
     const jg_spawn_options spawn = {.name = server->options.name,
                                     .stack_size = server->options.stack_size};
@@ -141,6 +142,7 @@ static int spawn_client(jg_server *server, int fd, const jg_stream_options *opti
 
     /* It cannot fail: the listener made what the streams of a loop need. */
     (void)jg_server_attach(server, &client->connection, fd, options);
+    jg__stream_tell_peer(&client->connection.stream, peer);
     return 0;
 }
 
@@ -152,7 +154,8 @@ static int on_accept(void *arg, int fd, const jg_address *peer)
     int r;
 
     server->statistics.accepted++;
-    r = server->scope ? spawn_client(server, fd, &options) : server->accept(server->arg, fd, peer);
+    r = server->scope ? spawn_client(server, fd, peer, &options)
+                      : server->accept(server->arg, fd, peer);
     if (r < 0)
         server->statistics.shed++;
     if (r == -ECANCELED && server->scope)

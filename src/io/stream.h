@@ -13,15 +13,18 @@
 
 #include "coro/coro.h"
 
+#include <juggle/address.h>
 #include <juggle/stream.h>
 
 /* Flags of streams, besides JG_READ, JG_WRITE and JG_HANGUP: there is, or may be, more. */
 #define JG__STREAM_END      (1u << 3) /* the end of file was read */
-#define JG__STREAM_SHUT     (1u << 4) /* no more writes; the peer is told when all is sent */
+#define JG__STREAM_INEXACT  (1u << 4) /* JG__URGENT: a short read does not mean that that was all */
 #define JG__STREAM_CLOSING  (1u << 5) /* `reader` is the close, `target` its jg_stream_closing */
 #define JG__STREAM_PLACED   (1u << 6) /* to be looked at before the loop waits */
 #define JG__STREAM_BLOCKING (1u << 7) /* the descriptor was blocking */
 #define JG__STREAM_SET      (1u << 8) /* the socket does not block, because that was seen to */
+#define JG__STREAM_SHUT     (1u << 9) /* no more writes; the peer is told when all is sent */
+#define JG__STREAM_KNOWN    (1u << 10) /* whether a socket is JG__STREAM_INEXACT by its kind */
 
 /* The largest write, and what a write queue can be: so `queued` has room for both. */
 #define JG__STREAM_MOST      ((size_t)1 << 30)
@@ -62,6 +65,15 @@ extern const jg_transport jg__socket_transport, jg__file_transport, jg__shared_t
 /* As jg_stream_open, with one of these transports. For a file one, `fd` has to be as it shall be. */
 int jg__stream_open_fd(jg_stream *stream, jg_loop *loop, int fd, const jg_transport *transport,
                        const jg_stream_options *options);
+
+/* The peer's address tells what else the first short read would have to ask the kernel for. */
+static inline void jg__stream_tell_peer(jg_stream *stream, const jg_address *peer)
+{
+    const jg_family family = jg_address_family(peer);
+
+    if (family == JG_IPV4 || family == JG_IPV6)
+        stream->flags |= JG__STREAM_KNOWN;
+}
 
 /*
  * The stream waits for somebody outside, or does not any more. That keeps the loop running, unless

@@ -127,7 +127,8 @@ static ssize_t receive(jg_stream *stream, void *buf, size_t size)
     if (n > 0) {
         stream->bytes_in += (uint64_t)n;
         /* After a hang-up there is the end yet to be read. */
-        if ((size_t)n < size && stream->transport->exact && !(stream->flags & JG_HANGUP))
+        if ((size_t)n < size && stream->transport->exact &&
+            !(stream->flags & (JG_HANGUP | JG__STREAM_INEXACT)))
             stream->flags &= (uint16_t)~JG_READ;
     } else if (n == -EAGAIN) {
         stream->flags &= (uint16_t)~JG_READ;

@@ -37,10 +37,20 @@ static ssize_t write_file(jg_stream *stream, const struct iovec *pieces, int cou
     return jg__file_write(fd_of(stream), pieces, count);
 }
 
+/* On a Unix socket reading stops behind descriptors that came along, with nothing to tell it. */
+__attribute__((noinline)) static void learn_kind(jg_stream *stream)
+{
+    stream->flags |= JG__STREAM_KNOWN;
+    if (jg__socket_is_unix(fd_of(stream)))
+        stream->flags |= JG__STREAM_INEXACT;
+}
+
 static ssize_t read_socket(jg_stream *stream, void *buf, size_t size)
 {
     ssize_t n = jg__socket_read(fd_of(stream), buf, size);
 
+    if (n > 0 && (size_t)n < size && !(stream->flags & JG__STREAM_KNOWN))
+        learn_kind(stream);
     if (n != -ENOTSOCK)
         return n;
     become_file(stream);

@@ -181,7 +181,8 @@ static int control(jg__poller *poller, int operation, int fd, uint32_t generatio
     struct epoll_event event;
 
     event.events = (events & JG_READ ? EPOLLIN : 0u) | (events & JG_WRITE ? EPOLLOUT : 0u) |
-                   (events & JG_HANGUP ? EPOLLRDHUP : 0u) | (events & JG__EDGE ? EPOLLET : 0u);
+                   (events & JG_HANGUP ? EPOLLRDHUP : 0u) |
+                   (events & JG__EDGE ? EPOLLET | EPOLLPRI : 0u);
     event.data.u64 = (uint64_t)generation << 32 | (uint32_t)fd;
     return epoll_ctl(epoll_of(poller)->fd, operation, fd, &event) < 0 ? -errno : 0;
 }
@@ -240,13 +241,14 @@ static int wait_kernel(struct epoll *epoll, int max, jg_time timeout)
 }
 
 _Static_assert((unsigned)EPOLLIN == JG_READ && (unsigned)EPOLLOUT >> 1 == JG_WRITE &&
-                   (unsigned)EPOLLRDHUP >> 11 == JG_HANGUP,
+                   (unsigned)EPOLLRDHUP >> 11 == JG_HANGUP && (unsigned)EPOLLPRI << 3 == JG__URGENT,
                "the bits lie where translate() looks for them");
 
 /* Without branches: every event passes here. */
 static int translate(uint32_t raw)
 {
-    uint32_t events = (raw & EPOLLIN) | (raw & EPOLLOUT) >> 1 | (raw & EPOLLRDHUP) >> 11;
+    uint32_t events =
+        (raw & EPOLLIN) | (raw & EPOLLOUT) >> 1 | (raw & EPOLLRDHUP) >> 11 | (raw & EPOLLPRI) << 3;
 
     return raw & (EPOLLERR | EPOLLHUP) ? JG__EVENTS_ALL : (int)events;
 }

@@ -31,10 +31,13 @@
 /* With events to register: report each once, and again when something more happens. */
 #define JG__EDGE (1u << 3)
 
+/* Reported of registrations with JG__EDGE: urgent data came, at which reading stops short. */
+#define JG__URGENT (1u << 4)
+
 typedef struct jg__event {
     int fd;
     uint32_t generation;
-    int events; /* of JG_READ, JG_WRITE, JG_HANGUP; or a negative error */
+    int events; /* of JG_READ, JG_WRITE, JG_HANGUP, JG__URGENT; or a negative error */
 } jg__event;
 
 typedef struct jg__poller jg__poller;

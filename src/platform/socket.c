@@ -80,6 +80,21 @@ ssize_t jg__socket_write(int fd, const struct iovec *pieces, int count)
     return n < 0 ? failure() : n;
 }
 
+bool jg__socket_is_unix(int fd)
+{
+#ifdef SO_DOMAIN
+    int domain;
+    socklen_t size = sizeof(domain);
+
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain == AF_UNIX;
+#else
+    struct sockaddr_storage address;
+    socklen_t size = sizeof(address);
+
+    return getsockname(fd, (struct sockaddr *)&address, &size) < 0 || address.ss_family == AF_UNIX;
+#endif
+}
+
 int jg__socket_shut(int fd)
 {
     return shutdown(fd, SHUT_WR) < 0 && errno != ENOTCONN ? -errno : 0;

@@ -25,6 +25,9 @@ ssize_t jg__socket_write(int fd, const struct iovec *pieces, int count);
  */
 ssize_t jg__socket_send_file(int fd, int file, int64_t offset, size_t size);
 
+/* Whether it is a Unix socket; also if that cannot be known. */
+bool jg__socket_is_unix(int fd);
+
 /* No more will be written. A peer that is gone already is no error. */
 int jg__socket_shut(int fd);
 
