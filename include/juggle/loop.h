@@ -176,7 +176,8 @@ JG_API jg_time jg_loop_prepare(jg_loop *loop);
  *
  * Returns   the descriptor; -ENOTSUP with a backend that has none (poll, script); the first time,
  *           -EMFILE, -ENFILE, -ENOMEM.
- * Owns      nothing: the loop's, neither read nor close it. The number stays the same.
+ * Owns      nothing: the loop's, neither read nor close it. The number stays the same, but in a
+ *           forked child on the BSDs: ask again after jg_loop_fork.
  * Thread    loop.
  * Suspends  no.
  */

@@ -398,7 +398,7 @@ static void update(jg_loop *loop, int fd)
     else
         r = ops->add(loop->poller, fd, descriptor->generation, wanted);
     if (r < 0) {
-        ops->forget(loop->poller, fd);
+        (void)ops->remove(loop->poller, fd); /* it may be gone */
         unregistered(loop, descriptor);
         fail(loop, descriptor, fd, r == -ENOENT || r == -EPERM ? -EBADF : r);
         return;

@@ -4,15 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const jg__poller_ops *const jg__poller_all[] = {
-#ifdef __linux__
-    &jg__epoll_ops,
-#endif
-    &jg__poll_ops,
-    &jg__script_ops,
-    NULL,
-};
-
 const jg__poller_ops *jg__poller_find(const char *name)
 {
     if (!name)

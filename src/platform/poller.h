@@ -9,7 +9,7 @@
  *
  * Events are level-triggered, unless a registration asks for JG__EDGE and the backend has it. An
  * error or hang-up of the descriptor is reported as JG_READ | JG_WRITE | JG_HANGUP, even if only
- * others or none were asked for: the loop masks. Errors of a registration, as opposed to its
+ * others were asked for, and may be if none were: the loop masks. Errors of a registration, as opposed to its
  * descriptor's, may come from the call that makes it or, for backends that submit changes late, as
  * an event with a negative error; such a registration is gone.
  *
@@ -58,7 +58,8 @@ typedef struct jg__poller_ops {
 
     /*
      * Start again with nothing registered and the number of fd() unchanged, after a fork or in the
-     * same process. On failure nothing changed.
+     * same process. Where children get no copy of it, something else may have its number: then
+     * there is a new one. On failure nothing changed.
      */
     int (*reopen)(jg__poller *poller, bool forked);
 
@@ -91,9 +92,15 @@ struct jg__poller {
     const jg__poller_ops *ops;
 };
 
-extern const jg__poller_ops jg__epoll_ops, jg__poll_ops, jg__script_ops;
+#if defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || \
+    defined(__DragonFly__)
+#    define JG__HAS_KQUEUE
+#endif
 
-/* The backends of this platform, the best first, ending with NULL. */
+extern const jg__poller_ops jg__epoll_ops, jg__kqueue_ops, jg__poll_ops, jg__script_ops;
+
+/* The backends of this platform, the best first, ending with NULL. Alone in its file: tests have more
+   of them. */
 extern const jg__poller_ops *const jg__poller_all[];
 
 /* The backend of that name, or $JUGGLE_BACKEND if NULL, or the best. NULL: there is none. */
