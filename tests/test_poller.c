@@ -144,6 +144,12 @@ static void each_backend(body_fn body, bool with_script)
     }
 }
 
+/* In one shape or the other. */
+static bool is_kqueue(const jg__poller_ops *ops)
+{
+    return strncmp(ops->name, "kqueue", strlen("kqueue")) == 0;
+}
+
 /* A test named as its body is run over the backends. */
 #define OVER_ALL(name)                   \
     static void name(void **state)       \
@@ -978,6 +984,9 @@ static void body_the_descriptor_is_readable_when_a_wait_would_return(const jg__p
         assert_int_equal(look(&desk), 1);
         assert_true(readable(fd));
         get(fds[0]);
+        if (is_kqueue(ops)) {
+            assert_int_equal(look(&desk), 0); /* until then it may seem readable */
+        }
         assert_false(readable(fd));
         ops->wake(desk.poller);
         assert_true(readable(fd));
@@ -1041,7 +1050,7 @@ static void body_reopening_without_descriptors_changes_nothing(const jg__poller_
         }
         assert_true(count < 16);
     }
-    assert_true(count > 1);
+    assert_true(count > 1 || is_kqueue(ops)); /* which needs nothing for it */
     assert_int_equal(modify(&desk, fds[0], 1, JG_WRITE), -ENOENT);
     close_both(fds);
     desk_close(&desk);

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The backends of the tests, in the place of those of src/platform/backends.c: the same, and the
+ * kqueue backend in two shapes.
+ */
+#include "platform/poller.h"
+
+extern const jg__poller_ops jg__kqueue_netbsd_ops;
+
+const jg__poller_ops *const jg__poller_all[] = {
+    &jg__epoll_ops, &jg__kqueue_ops, &jg__kqueue_netbsd_ops, &jg__poll_ops, &jg__script_ops, NULL,
+};
