@@ -12,8 +12,11 @@
 
 #include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+
+#ifdef __linux__
+#    include <sys/syscall.h>
+#endif
 
 static void a_new_loop_has_counted_nothing(void **state)
 {

@@ -11,6 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifndef SIGRTMAX /* there are none */
+#    define SIGRTMIN 32
+#    define SIGRTMAX 31
+#endif
+
 struct caught {
     int count, signo;
 };

@@ -115,7 +115,9 @@ __asm__(
     AUTHENTICATE
     RESUME
     JG__ASM_END(jg__context_swap)
+);
 
+__asm__(
     JG__ASM_BEGIN(jg__context_pass)
     SWAP
     AUTHENTICATE

@@ -1,18 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-#ifdef __linux__
-#    define _GNU_SOURCE
-#endif
+#include "platform/system.h"
 
 #include "platform/entropy.h"
 
-#include <errno.h>
-#include <unistd.h>
+#ifdef __linux__
 
-#ifdef __APPLE__
-#    include <sys/random.h>
-#endif
+#    include <errno.h>
+#    include <unistd.h>
 
 int jg__entropy(void *buffer, size_t size)
 {
     return getentropy(buffer, size) < 0 ? -errno : 0;
 }
+
+#else
+
+#    include <stdlib.h>
+
+int jg__entropy(void *buffer, size_t size)
+{
+    arc4random_buf(buffer, size); /* on the systems that came late to getentropy, too */
+    return 0;
+}
+
+#endif

@@ -9,11 +9,11 @@
  * Other loops do not watch the epoll instance itself, which reopen() replaces, but another one in
  * front of it, made when it is asked for.
  */
+#include "platform/system.h"
+
+#include "platform/poller.h"
+
 #ifdef __linux__
-
-#    define _GNU_SOURCE
-
-#    include "platform/poller.h"
 
 #    include "base/alloc.h"
 #    include "platform/descriptor.h"

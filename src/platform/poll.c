@@ -6,9 +6,7 @@
  * `polled` is what poll(2) is given, without holes, the wake-up pipe first. `places` is indexed by
  * descriptor and says where in `polled` it is; place 0 means that it is not registered.
  */
-#ifdef __linux__
-#    define _GNU_SOURCE
-#endif
+#include "platform/system.h"
 
 #include "platform/poller.h"
 
@@ -225,22 +223,22 @@ static void poll_forget(jg__poller *poller, int fd)
     (void)poll_remove(poller, fd); /* it need not be registered */
 }
 
-static int wait_kernel(struct poll *poll, jg_time timeout)
+static int wait_kernel(struct pollfd *polled, unsigned count, jg_time timeout)
 {
-#ifdef __APPLE__
+#if defined(__APPLE__) || defined(__NetBSD__)
     int n, span = -1;
 
     if (timeout < (jg_time)INT_MAX * JG_MILLISECOND)
         span = (int)((timeout + JG_MILLISECOND - 1) / JG_MILLISECOND);
     else if (timeout != JG_FOREVER)
         span = INT_MAX;
-    n = (poll)(poll->polled, poll->count, span);
+    n = poll(polled, count, span);
 #else
     /* A time_t of 32 bits ends after 68 years; to wake once before is no harm. */
     const jg_time seconds = timeout / JG_SECOND;
     struct timespec span = {.tv_sec = (time_t)(seconds < INT_MAX ? seconds : INT_MAX),
                             .tv_nsec = (long)(timeout % JG_SECOND)};
-    int n = ppoll(poll->polled, poll->count, timeout == JG_FOREVER ? NULL : &span, NULL);
+    int n = ppoll(polled, count, timeout == JG_FOREVER ? NULL : &span, NULL);
 #endif
 
     return n < 0 ? -errno : n;
@@ -249,7 +247,7 @@ static int wait_kernel(struct poll *poll, jg_time timeout)
 static int poll_wait(jg__poller *poller, jg__event *events, int max, jg_time timeout)
 {
     struct poll *poll = poll_of(poller);
-    int n = wait_kernel(poll, timeout);
+    int n = wait_kernel(poll->polled, poll->count, timeout);
     int stored = 0;
 
     if (n < 0)

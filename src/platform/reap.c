@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#ifdef __linux__
-#    define _GNU_SOURCE
-#endif
+#include "platform/system.h"
 
 #include "platform/reap.h"
 
@@ -53,6 +51,24 @@ static int send_through(int fd, int signo)
 
 #endif
 
+#ifdef __NetBSD__
+
+/* It came late to waitid, but has the flag in waitpid. */
+int jg__process_ended(int pid)
+{
+    int status;
+    pid_t r;
+
+    do
+        r = waitpid(pid, &status, WNOHANG | WNOWAIT);
+    while (r < 0 && errno == EINTR);
+    if (r < 0)
+        return -errno;
+    return r == pid;
+}
+
+#else
+
 int jg__process_ended(int pid)
 {
     siginfo_t info;
@@ -66,6 +82,8 @@ int jg__process_ended(int pid)
         return -errno;
     return info.si_pid == pid;
 }
+
+#endif
 
 int jg__process_reap(int pid, int *ret_status)
 {

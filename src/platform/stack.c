@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#ifdef __linux__
-#    define _GNU_SOURCE
-#endif
+#include "platform/system.h"
 
 #include "platform/stack.h"
 
@@ -62,9 +60,10 @@ struct jg__slab {
 long jg__guards_left;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static bool light_guards; /* made by madvise, without mappings of their own */
 
 #ifdef __linux__
+
+static bool light_guards; /* made by madvise, without mappings of their own */
 
 #    ifndef MADV_GUARD_INSTALL
 #        define MADV_GUARD_INSTALL 102
