@@ -129,14 +129,23 @@ static int open_wake(int kq, int ret_wake[2])
     return r;
 }
 
-/* It is not close-on-exec by itself. A child of another thread cannot take it along before it is. */
-static int open_kernel(int *ret_fd, int ret_wake[2])
+/*
+ * With the number `wanted`, if it is free, or another one. It is not close-on-exec by itself; no
+ * child of another thread can take it along before it is, as children do not get it.
+ */
+static int open_kernel(int wanted, int *ret_fd, int ret_wake[2])
 {
     int wake[2] = {-1, -1};
     int fd = kqueue();
     int r;
 
     fd = jg__fd_tidy(fd < 0 ? -errno : fd);
+    if (fd >= 0 && fd != wanted && wanted >= 0) {
+        r = fcntl(fd, F_DUPFD_CLOEXEC, wanted);
+        r = r < 0 ? -errno : r;
+        jg__fd_close(fd);
+        fd = r;
+    }
     if (fd < 0)
         return fd;
 
@@ -166,7 +175,7 @@ static int kqueue_open(const jg_allocator *allocator, unsigned max_events, jg__c
                           .owner = getpid(),
                           .max_events = max_events,
                           .allocator = allocator};
-    r = open_kernel(&kq->fd, kq->wake);
+    r = open_kernel(-1, &kq->fd, kq->wake);
     if (r < 0) {
         jg__free(allocator, kq, size_of(max_events));
         return r;
@@ -249,20 +258,10 @@ static int kqueue_reopen(jg__poller *poller, bool forked)
     int wake[2], fd, r;
 
     if (forked) {
-        r = open_kernel(&fd, wake);
+        r = open_kernel(kq->fd, &fd, wake);
         if (r < 0)
             return r;
 
-        if (fd != kq->fd) {
-            r = fcntl(fd, F_DUPFD_CLOEXEC, kq->fd);
-            r = r < 0 ? -errno : r;
-            jg__fd_close(fd);
-            if (r < 0) {
-                jg__wakefd_close(wake);
-                return r;
-            }
-            fd = r;
-        }
         jg__wakefd_close(kq->wake);
         kq->fd = fd;
         kq->wake[0] = wake[0];

@@ -264,7 +264,7 @@ static void watch_forks(void)
     test_check(pthread_atfork(before_fork, in_parent, in_child) == 0);
 }
 
-/* A descriptor of ours, out of the way. */
+/* A descriptor of ours, out of the way if it may be: a kernel would need none. */
 static int hide(int fd)
 {
     int hidden;
@@ -272,7 +272,10 @@ static int hide(int fd)
     if (fd < 0) {
         return fd;
     }
-    hidden = __real_fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    hidden = __real_fcntl(fd, F_DUPFD_CLOEXEC, 100);
+    if (hidden < 0) {
+        hidden = __real_fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    }
     (void)__real_close(fd);
     return hidden;
 }
