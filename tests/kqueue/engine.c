@@ -57,7 +57,7 @@ struct test_kernel test_netbsd = {.name = "netbsd",
                                   .refuses_file = true,
                                   .tick = 10 * JG_MILLISECOND};
 int test_interrupt_every;
-long test_kevent_calls, test_kevent_waits;
+long test_kevent_calls;
 
 int __real_close(int fd);
 int __real_dup2(int old, int new);

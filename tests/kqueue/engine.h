@@ -39,8 +39,8 @@ extern struct test_kernel test_freebsd, test_netbsd;
 /* Every so many waits end with EINTR; 0: none does. */
 extern int test_interrupt_every;
 
-/* How many calls were made, and how many of them waited or asked for events. */
-extern long test_kevent_calls, test_kevent_waits;
+/* How many calls were made. */
+extern long test_kevent_calls;
 
 /* As kqueue(2). */
 int test_kqueue(struct test_kernel *kernel);

@@ -82,7 +82,6 @@ int EVENT(int kq, const struct kevent *changes, count_t nchanges, struct kevent 
         return (int)errors;
     }
 
-    __atomic_fetch_add(&test_kevent_waits, 1, __ATOMIC_RELAXED);
     notes = malloc((size_t)nevents * sizeof(*notes));
     test_check(notes);
     n = test_kevent_wait(kq, notes, (int)nevents, timeout);
