@@ -710,7 +710,7 @@ int main(void)
         cmocka_unit_test(freeing_waits_for_running_jobs_and_cancels_the_others),
         cmocka_unit_test(a_thread_that_does_not_return_in_time_is_left_to_itself),
         cmocka_unit_test(threads_block_signals_but_those_of_faults),
-#if defined(__linux__) && defined(SYS_clone3)
+#ifdef SYS_clone3
         cmocka_unit_test(one_thread_is_enough_but_none_is_an_error),
 #endif
         cmocka_unit_test(an_executor_that_is_not_freed_is_reported),

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#ifdef __linux__
-#    define _GNU_SOURCE
-#endif
+#include "platform/system.h"
 
 #include "platform/listen.h"
 
@@ -18,8 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#if defined(__linux__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || \
-    defined(__DragonFly__)
+/* NetBSD came late to it. */
+#if defined(__linux__) || defined(__FreeBSD__) || defined(__OpenBSD__) || defined(__DragonFly__)
 #    define HAS_ACCEPT4 1
 #else
 #    define HAS_ACCEPT4 0
@@ -87,7 +85,7 @@ static bool is_lasting(int error)
 /* Linux and the BSDs hand the options of a listener down to its connections. */
 static void inherit(int fd, bool no_delay)
 {
-#if HAS_ACCEPT4 || defined(__APPLE__)
+#if HAS_ACCEPT4 || defined(__APPLE__) || defined(__NetBSD__)
     (void)fd;
     (void)no_delay;
 #else

@@ -2,9 +2,7 @@
  *
  * The parent waits in sigwait, with its signals blocked, so that none comes between two steps.
  */
-#ifdef __linux__
-#    define _GNU_SOURCE
-#endif
+#include "platform/system.h"
 
 #include "platform/prefork.h"
 
