@@ -42,8 +42,7 @@ static jg_address address_of(const char *text)
 
 static int socket_for(const jg_address *address)
 {
-    return socket(jg_address_family(address) == JG_UNIX ? AF_UNIX : AF_INET,
-                  SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return socket(jg_address_family(address) == JG_UNIX ? AF_UNIX : AF_INET, SOCK_STREAM, 0);
 }
 
 static int listen_plainly(const jg_address *address, int backlog, jg_address *ret_address)

@@ -145,18 +145,18 @@ static void paths_lead_to_their_handlers(void **state)
 
 static void bad_routes_are_refused(void **state)
 {
-    static const char *const bad[] = {"",
-                                      "a",
-                                      "/{",
-                                      "/{}",
-                                      "/a{b}",
-                                      "/{a}b",
-                                      "/{...}",
-                                      "/{a...}/b",
-                                      "/{a{b}}",
-                                      "/}",
-                                      "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}/{j}/{k}/{l}/{m}/{n}"
-                                      "/{o}/{p}/{q}"};
+    static const char *const bad[] = {
+        "",
+        "a",
+        "/{",
+        "/{}",
+        "/a{b}",
+        "/{a}b",
+        "/{...}",
+        "/{a...}/b",
+        "/{a{b}}",
+        "/}",
+        "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}/{j}/{k}/{l}/{m}/{n}/{o}/{p}/{q}"};
     jg_app *app = new_app();
 
     (void)state;

@@ -1148,7 +1148,8 @@ static void nothing_is_allocated_for_each_request(void **state)
             calls = memory->calls;
         assert_int_equal(jg_stream_write(&table->client, text, sizeof(text) - 1), 0);
         assert_int_equal(jg_stream_read_start(&table->client, buffer, sizeof(buffer), &op), 0);
-        for (done = 0; done == 0;)
+        done = 0;
+        while (done == 0)
             assert_int_equal(jg_loop_run_once(table->world.loop, JG_FOREVER), 1);
         assert_true(jg_op_status(&op) > 100);
     }
