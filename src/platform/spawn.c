@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#ifdef __linux__
-#    define _GNU_SOURCE
-#endif
+#include "platform/system.h"
 
 #include "platform/spawn.h"
 

@@ -74,6 +74,7 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static sigset_t mask_before_fork;
 static struct queue *queues;
+static pid_t process;      /* whose they are; children of vfork are on the same memory */
 static bool is_shut[SHUT]; /* for writing, by us */
 
 /* Signal handlers trigger events of users. */
@@ -175,23 +176,28 @@ static void forget(int fd)
     }
 }
 
-int __wrap_close(int fd)
+/* As forget, unless there is nothing of this process to forget. */
+static void forget_number(int fd)
 {
     sigset_t mask;
 
+    if (getpid() != process) {
+        return;
+    }
     enter(&mask);
     forget(fd);
     leave(&mask);
+}
+
+int __wrap_close(int fd)
+{
+    forget_number(fd);
     return __real_close(fd);
 }
 
 int __wrap_dup3(int old, int new, int flags)
 {
-    sigset_t mask;
-
-    enter(&mask);
-    forget(new);
-    leave(&mask);
+    forget_number(new);
     return __real_dup3(old, new, flags);
 }
 
@@ -206,7 +212,7 @@ int __wrap_fcntl(int fd, int command, long arg)
     struct queue *queue;
     sigset_t mask;
 
-    if (r < 0 || (command != F_DUPFD && command != F_DUPFD_CLOEXEC)) {
+    if (r < 0 || (command != F_DUPFD && command != F_DUPFD_CLOEXEC) || getpid() != process) {
         return r;
     }
     enter(&mask);
@@ -226,7 +232,7 @@ int __wrap_shutdown(int fd, int how)
 {
     int r = __real_shutdown(fd, how);
 
-    if (r == 0 && fd < SHUT && how != SHUT_RD) {
+    if (r == 0 && fd < SHUT && how != SHUT_RD && getpid() == process) {
         is_shut[fd] = true;
     }
     return r;
@@ -245,6 +251,7 @@ static void in_parent(void)
 /* Children do not get them. */
 static void in_child(void)
 {
+    process = getpid();
     while (queues) {
         for (int i = 0; i < NUMBERS; i++) {
             if (queues->numbers[i] >= 0) {
@@ -261,6 +268,7 @@ static void in_child(void)
 
 static void watch_forks(void)
 {
+    process = getpid();
     test_check(pthread_atfork(before_fork, in_parent, in_child) == 0);
 }
 
