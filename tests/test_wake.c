@@ -342,7 +342,7 @@ static void a_handler_that_sends_at_every_moment_of_a_turn_does_no_harm(void **s
         assert_int_equal(jg_loop_run_once(stormed.loop, JG_FOREVER), 1);
     }
     assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
-    assert_int_equal(sigaction(SIGALRM, &before, NULL), 0);
+    assert_true(signal(SIGALRM, SIG_IGN) != SIG_ERR); /* one may be on its way still */
     do {
         ran = stormed.count + stormed.others;
         assert_int_equal(jg_loop_run_once(stormed.loop, 0), 1);
@@ -355,6 +355,7 @@ static void a_handler_that_sends_at_every_moment_of_a_turn_does_no_harm(void **s
     assert_int_equal(jg_loop_run_once(stormed.loop, 0), 1);
     assert_int_equal(jg_loop_run_once(stormed.loop, 0), 1);
     assert_int_equal(stormed.others, ran + 1);
+    assert_int_equal(sigaction(SIGALRM, &before, NULL), 0);
     jg_wake_stop(&stormed.wake);
     jg_wake_stop(&stormed.other);
     test_loop_done(stormed.loop);

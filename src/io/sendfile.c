@@ -52,6 +52,8 @@ static void on_read(void *arg)
 
     if (r > 0 && s->cancelled)
         r = -ECANCELED;
+    if (r > 0 && !jg_stream_is_open(s->stream))
+        r = -ECONNABORTED; /* while the file was read */
     if (r > 0) {
         jg_op_init(&s->step, s->op->loop, on_written, s);
         r = jg_stream_write_all_start(s->stream, &s->writing, s->buffer, (size_t)r, &s->step);

@@ -515,7 +515,8 @@ static unsigned translate(const struct place *place, const struct kevent *event,
         return JG__EVENTS_ALL;
     if (filter == WRITE)
         return JG_WRITE;
-    return ended ? JG_READ | JG_HANGUP : JG_READ;
+    /* Whether there is urgent data is not told: there might be, each time. */
+    return (ended ? JG_READ | JG_HANGUP : JG_READ) | JG__URGENT;
 }
 
 /* A hang-up for which alone a note was made goes on being reported: no more data will come. */

@@ -65,7 +65,8 @@ test_slow_reader() {
     before=$(peak)
     "$client" "$address" slow 67108864 >/dev/null || fail "the slow reader failed"
     growth=$(($(peak) - before))
-    [ "$growth" -le 8192 ] || fail "a slow reader cost $growth KiB"
+    [ -n "${JUGGLE_TEST_VALGRIND:-}" ] || [ "$growth" -le 8192 ] ||
+        fail "a slow reader cost $growth KiB"
     stop TERM
 }
 
