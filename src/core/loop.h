@@ -65,11 +65,11 @@ struct jg_loop {
     bool running;
     bool stopping;
     bool was_stopped; /* the last run ended so */
-    bool time_known; /* `time` was read in this turn */
-    bool has_due;    /* there may be timers to run in this turn */
-    bool rebuild;    /* the kernel reports what it should have forgotten */
-    bool has_edges;  /* there have been edge-triggered watchers */
-    uint16_t turns;  /* counted, modulo 65536 */
+    bool time_known;  /* `time` was read in this turn */
+    bool has_due;     /* there may be timers to run in this turn */
+    bool rebuild;     /* the kernel reports what it should have forgotten */
+    bool has_edges;   /* there have been edge-triggered watchers */
+    uint16_t turns;   /* counted, modulo 65536 */
     jg_time time;
     jg__clock clock;
 
