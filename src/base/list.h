@@ -33,9 +33,10 @@ static inline void jg__list_append(jg_link *list, jg_link *link)
 {
     jg_link *last = list->prev;
 
+    /* In this order, in which compilers do not make one store of two that are then read apart. */
     link->prev = last;
-    link->next = list;
     last->next = link;
+    link->next = list;
     list->prev = link;
 }
 
