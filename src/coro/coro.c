@@ -36,7 +36,7 @@ struct coro {
     void *arg;
     int status;
     int failed;  /* see jg__body_failed; else 0 */
-    bool parked; /* it has been in park */
+    bool parked; /* it has been in jg__park */
 };
 
 static struct coro *coro_of(jg_task *task)
@@ -126,7 +126,7 @@ int jg__coro_step(jg_task *task, void *arg, int status)
     (void)status;
     jg__context_current(&coro->coros->context);
     jg__context_switch(&coro->coros->context, &coro->context);
-    return coro_of(jg__current)->status; /* of the one that came back, see park */
+    return coro_of(jg__current)->status; /* of the one that came back, see jg__park */
 }
 
 static void release(jg_task *task)
@@ -232,7 +232,7 @@ void jg_op_self(jg_op *op)
  * of the loop, none of which the processor would have predicted. If that one is here, too, its
  * return from here is predicted as well, and often those after it.
  */
-static int park(jg_task *task, jg_op *op)
+int jg__park(jg_task *task, jg_op *op)
 {
     struct coro *coro = coro_of(task);
     jg_task *next;
@@ -256,7 +256,7 @@ __attribute__((noinline)) static int await_any(jg_task *task, jg_op *op)
         jg_op_cancel(op);
     if (jg__op_pending(op)) {
         jg__task_waits(task);
-        return park(task, op);
+        return jg__park(task, op);
     }
     task->awaiting = NULL;
     if (task->budget > 0) {
@@ -265,7 +265,7 @@ __attribute__((noinline)) static int await_any(jg_task *task, jg_op *op)
         return op->status;
     }
     jg__loop_queue(op->loop, &op->call);
-    return park(task, op);
+    return jg__park(task, op);
 }
 
 int jg__await(jg_task *task, jg_op *op)
@@ -277,7 +277,7 @@ int jg__await(jg_task *task, jg_op *op)
     /* As most are, which then needs no frame. */
     if (jg__op_pending(op) && loop->time_known && !jg__scope_is_marked(task->scope)) {
         task->since = loop->time;
-        return park(task, op);
+        return jg__park(task, op);
     }
     return await_any(task, op);
 }
@@ -299,7 +299,7 @@ static int give_way(jg_task *task)
 
     task->op.status = 0;
     jg__loop_queue(task->op.loop, &task->op.call);
-    return park(task, &task->op);
+    return jg__park(task, &task->op);
 }
 
 void jg__coro_pay(jg_task *task)

@@ -51,6 +51,9 @@ static inline jg_op *jg__coro_op_at(const char *function, const void *where)
 int jg__await(jg_task *task, jg_op *op);
 int jg__scope_leave(jg_task *task, jg_scope *scope, int status);
 
+/* Go back to the loop until the call of `op` runs. `since` has been set, if the op is pending. */
+int jg__park(jg_task *task, jg_op *op);
+
 /*
  * For the coroutine form of a start function: the op of the current coroutine, which must be one,
  * to start; and the wait for it, unless starting it failed with r.
@@ -63,14 +66,34 @@ static inline int jg__await_started(int r)
 }
 
 /*
+ * The same in short, for a start function whose op is known to have to wait: whether the op of the
+ * current coroutine may be started with no more ado, which is not so in a scope that is to be
+ * asked; then start it and wait.
+ */
+static inline bool jg__coro_may_start(const jg_op *op)
+{
+    return !jg__op_pending(op) && !jg__linked(&op->call.link) && op->loop->time_known &&
+           !jg__scope_is_marked(op->task->scope);
+}
+
+static inline int jg__coro_start(jg_op *op, const jg_provider *provider, void *data)
+{
+    op->provider = provider;
+    op->data = data;
+    op->flags = JG__OP_PENDING;
+    op->task->since = op->loop->time;
+    return jg__park(op->task, op);
+}
+
+/*
  * Whether the current coroutine may take what is ready without starting an op. That counts as an
- * await. If not, because its scope is cancelled or its budget spent, it goes the long way.
+ * await. If not, because its budget is spent or its scope is to be asked, it goes the long way.
  */
 static inline bool jg__coro_spend(void)
 {
     jg_task *task = jg__self(__func__);
 
-    if (task->budget == 0 || jg__scope_refuses(task->scope))
+    if (task->budget == 0 || jg__scope_is_marked(task->scope))
         return false;
 
     task->budget--;

@@ -33,7 +33,7 @@ static void finish(jg_connecting *connecting, int status)
     jg_timer_stop(&connecting->timer);
     jg_timer_stop(&connecting->retry);
     connecting->op->loop->active--;
-    stream->transport = &jg__socket_transport;
+    jg__stream_use(stream, &jg__socket_transport);
     watcher->fn = connecting->ready;
     watcher->arg = stream;
     if (status < 0)
@@ -173,7 +173,7 @@ int jg_connect_start(jg_connecting *connecting, jg_stream *stream, const jg_addr
         .pause = FIRST_PAUSE,
         .address = *address,
     };
-    stream->transport = NULL;
+    jg__stream_use(stream, NULL);
     stream->own.watcher.fn = on_events;
     stream->own.watcher.arg = connecting;
     jg_timer_init(&connecting->timer, on_late, connecting);

@@ -104,7 +104,7 @@ static void move(jg_stream *from, jg_stream *to)
     jg_watcher_stop(&from->own.watcher); /* the number stays */
     *to = *from;
     to->own.watcher.arg = to;
-    from->transport = NULL;
+    jg__stream_use(from, NULL);
 }
 
 static void begin_next(struct race *race);
@@ -138,7 +138,7 @@ static void begin_next(struct race *race)
             jg_call_later(race->loop, &race->next, race->options.attempt_delay);
             return;
         }
-        attempt->stream.transport = NULL;
+        jg__stream_use(&attempt->stream, NULL);
         note_failure(race, attempt, r);
     }
     jg_timer_stop(&race->next);

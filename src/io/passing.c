@@ -84,7 +84,7 @@ int jg_passing_open(jg_passing *passing, jg_stream *stream)
     passing->transport.write = write_with;
     passing->transport.send_file = NULL; /* descriptors go with the next bytes that are written */
     passing->transport.close = close_with;
-    stream->transport = &passing->transport;
+    jg__stream_use(stream, &passing->transport);
     return 0;
 }
 

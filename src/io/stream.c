@@ -64,15 +64,6 @@ static int open_stream(jg_stream *stream, jg_loop *loop, const jg_transport *tra
     return 0;
 }
 
-static void on_events(void *arg, int events)
-{
-    jg_stream *stream = arg;
-
-    if (events == -EBADF) /* then the number may be somebody else's */
-        stream->own.watcher.handle.number = -1;
-    jg_stream_ready(stream, events);
-}
-
 int jg__stream_open_fd(jg_stream *stream, jg_loop *loop, int fd, const jg_transport *transport,
                        const jg_stream_options *options)
 {
@@ -86,7 +77,8 @@ int jg__stream_open_fd(jg_stream *stream, jg_loop *loop, int fd, const jg_transp
     if (r < 0)
         return r;
 
-    jg_watcher_init(&stream->own.watcher, on_events, stream);
+    jg__stream_use(stream, transport);
+    jg_watcher_init(&stream->own.watcher, jg__stream_on_events, stream);
     stream->own.watcher.handle.flags |= JG__UNREF; /* what waits keeps the loop running */
     stream->own.watcher.handle.number = fd;
     return 0;
@@ -128,6 +120,7 @@ int jg_stream_open_with(jg_stream *stream, jg_loop *loop, const jg_transport *tr
 
 void jg__stream_stop_reading(jg_stream *stream, int error)
 {
+    stream->flags &= (uint16_t)~JG__STREAM_PLAIN;
     if (!stream->read_error)
         stream->read_error = (int16_t)error;
     if (stream->reader && !(stream->flags & JG__STREAM_CLOSING))
@@ -228,7 +221,7 @@ static void release(jg_stream *stream, bool cut)
         jg__block_free(streams, stream->input);
     stream->input = NULL;
     transport->close(stream, cut);
-    stream->transport = NULL;
+    jg__stream_use(stream, NULL);
 }
 
 /* End a close that waits. */

@@ -7,11 +7,16 @@
  * Invariants: `transport` is set exactly while the stream is open. A stream waits only for what its
  * transport said it has not, which the bits JG_READ and JG_WRITE of `flags` remember: if they are
  * set, nothing is known against trying. `queued` counts the bytes of the chunks of our own.
+ *
+ * Most of what happens is that a socket has nothing to be read, then bytes for a plain read, and
+ * room for an answer. JG__STREAM_PLAIN and the other flags tell that in one comparison; then reads
+ * and writes go a way of their own, without the transport, that does the same in few instructions.
  */
 #ifndef JG_IO_STREAM_H
 #define JG_IO_STREAM_H
 
 #include "coro/coro.h"
+#include "platform/socket.h"
 
 #include <juggle/address.h>
 #include <juggle/stream.h>
@@ -25,6 +30,7 @@
 #define JG__STREAM_SET      (1u << 8) /* the socket does not block, because that was seen to */
 #define JG__STREAM_SHUT     (1u << 9) /* no more writes; the peer is told when all is sent */
 #define JG__STREAM_KNOWN    (1u << 10) /* whether a socket is JG__STREAM_INEXACT by its kind */
+#define JG__STREAM_PLAIN    (1u << 11) /* an open socket without an error: it may go short ways */
 
 /* The largest write, and what a write queue can be: so `queued` has room for both. */
 #define JG__STREAM_MOST      ((size_t)1 << 30)
@@ -62,6 +68,15 @@ static inline bool jg__stream_is_open(const jg_stream *stream)
 
 extern const jg_transport jg__socket_transport, jg__file_transport, jg__shared_transport;
 
+/* Have a stream without an error use a transport from now on; NULL: it is not open. */
+static inline void jg__stream_use(jg_stream *stream, const jg_transport *transport)
+{
+    stream->transport = transport;
+    stream->flags &= (uint16_t)~JG__STREAM_PLAIN;
+    if (transport == &jg__socket_transport)
+        stream->flags |= JG__STREAM_PLAIN;
+}
+
 /* As jg_stream_open, with one of these transports. For a file one, `fd` has to be as it shall be. */
 int jg__stream_open_fd(jg_stream *stream, jg_loop *loop, int fd, const jg_transport *transport,
                        const jg_stream_options *options);
@@ -89,6 +104,10 @@ static inline void jg__stream_unhold(const jg_stream *stream)
     stream->loop->active -= stream->transport->external;
 }
 
+/* After jg__socket_try_read and jg__socket_try_write of a stream's socket: see there. */
+ssize_t jg__stream_receive_failed(jg_stream *stream, void *buf, size_t size);
+ssize_t jg__stream_send_failed(jg_stream *stream, const struct iovec *pieces, int count);
+
 /* See that jg_stream_ready is called for these events. Returns 0 or an error. */
 static inline int jg__stream_wait(jg_stream *stream, unsigned events)
 {
@@ -98,7 +117,9 @@ static inline int jg__stream_wait(jg_stream *stream, unsigned events)
 /* Have the stream looked at before the loop waits. Returns -ENOMEM if it cannot be. */
 int jg__stream_place(jg_stream *stream);
 
-/* stream_read.c: go on with the pending read; fail it; give all blocks back. */
+/* stream_read.c: what the watcher of a stream calls; go on with the pending read; fail it; give
+ * all blocks back. */
+void jg__stream_on_events(void *stream, int events);
 void jg__stream_read_on(jg_stream *stream);
 void jg__stream_end_read(jg_stream *stream, int error);
 

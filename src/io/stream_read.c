@@ -115,15 +115,9 @@ static uint32_t take(jg_stream *stream, void *target, size_t size)
 
 /* ---------------------------------------------------------------- receiving */
 
-/* Read from the transport. Returns as it does, or -EAGAIN if that is known. */
-static ssize_t receive(jg_stream *stream, void *buf, size_t size)
+/* The transport was to read so much and returned n. Returns the same. */
+static ssize_t note_received(jg_stream *stream, ssize_t n, size_t size)
 {
-    ssize_t n;
-
-    if (!(stream->flags & JG_READ))
-        return -EAGAIN;
-
-    n = stream->transport->read(stream, buf, size);
     if (n > 0) {
         stream->bytes_in += (uint64_t)n;
         /* After a hang-up there is the end yet to be read. */
@@ -135,9 +129,18 @@ static ssize_t receive(jg_stream *stream, void *buf, size_t size)
     } else if (n == 0) {
         stream->flags |= JG__STREAM_END;
     } else {
+        stream->flags &= (uint16_t)~JG__STREAM_PLAIN;
         stream->read_error = (int16_t)n;
     }
     return n;
+}
+
+/* Read from the transport. Returns as it does, or -EAGAIN if that is known. */
+static ssize_t receive(jg_stream *stream, void *buf, size_t size)
+{
+    if (!(stream->flags & JG_READ))
+        return -EAGAIN;
+    return note_received(stream, stream->transport->read(stream, buf, size), size);
 }
 
 /* Have room at the end of what is held. */
@@ -229,13 +232,15 @@ static int finality(const jg_stream *stream, int at_end)
 
 static ssize_t go_on_reading(jg_stream *stream)
 {
-    int r = finality(stream, 0);
+    int r;
 
     if (stream->input)
         return take(stream, stream->target, stream->size);
-    if (r <= 0 || stream->size == 0)
-        return stream->size == 0 ? 0 : r;
-    return receive(stream, stream->target, stream->size);
+    if (stream->size == 0)
+        return 0;
+
+    r = finality(stream, 0);
+    return r <= 0 ? r : receive(stream, stream->target, stream->size);
 }
 
 static ssize_t go_on_exactly(jg_stream *stream)
@@ -350,10 +355,11 @@ static ssize_t go_on_peeking(jg_stream *stream)
     return JG_PENDING;
 }
 
-/* Apart from plain reads, which are the most frequent and need no stack. */
-__attribute__((noinline)) static ssize_t go_on_otherwise(jg_stream *stream)
+static ssize_t go_on(jg_stream *stream)
 {
     switch (stream->reading) {
+    case READ:
+        return go_on_reading(stream);
     case EXACTLY:
         return go_on_exactly(stream);
     case PEEK:
@@ -361,11 +367,6 @@ __attribute__((noinline)) static ssize_t go_on_otherwise(jg_stream *stream)
     default:
         return go_on_until(stream);
     }
-}
-
-static ssize_t go_on(jg_stream *stream)
-{
-    return stream->reading == READ ? go_on_reading(stream) : go_on_otherwise(stream);
 }
 
 /* ---------------------------------------------------------------- reads */
@@ -380,7 +381,7 @@ static jg_op *take_reader(jg_stream *stream)
     return op;
 }
 
-static void wait_for_more(jg_stream *stream)
+static inline void wait_for_more(jg_stream *stream)
 {
     int r = jg__stream_wait(stream, JG_READ);
 
@@ -394,6 +395,15 @@ static bool is_dry(const jg_stream *stream)
     return !(stream->flags & (JG_READ | JG__STREAM_END)) && !stream->read_error;
 }
 
+/* What comes after going on, which returned r. */
+static void settle(jg_stream *stream, ssize_t r)
+{
+    if (r == -EAGAIN)
+        wait_for_more(stream);
+    else if (r != JG_PENDING)
+        jg__op_complete(take_reader(stream), (int)r);
+}
+
 void jg__stream_read_on(jg_stream *stream)
 {
     ssize_t r;
@@ -401,10 +411,50 @@ void jg__stream_read_on(jg_stream *stream)
     do
         r = go_on(stream);
     while (r == JG_PENDING && jg__stream_place(stream) < 0);
-    if (r == -EAGAIN)
-        wait_for_more(stream);
-    else if (r != JG_PENDING)
-        jg__op_complete(take_reader(stream), (int)r);
+    settle(stream, r);
+}
+
+/* Go on with a read for which jg__socket_try_read returned n, which is no bytes. */
+__attribute__((noinline)) static void end_or_fail(jg_stream *stream, ssize_t n)
+{
+    if (n < 0)
+        n = jg__stream_receive_failed(stream, stream->target, stream->size);
+    settle(stream, note_received(stream, n, stream->size));
+}
+
+/* Whether an event is the usual one: bytes came, and a plain read waits for them. */
+static inline bool is_usual(const jg_stream *stream, int events)
+{
+    const unsigned wanted = JG__STREAM_PLAIN | JG__STREAM_KNOWN | JG_READ;
+    const unsigned asked =
+        wanted | JG_HANGUP | JG__STREAM_INEXACT | JG__STREAM_END | JG__STREAM_CLOSING;
+
+    return !(events & ~(JG_READ | JG_WRITE)) && stream->reader && stream->reading == READ &&
+           ((stream->flags | (unsigned)events) & asked) == wanted && !stream->input &&
+           !stream->output;
+}
+
+void jg__stream_on_events(void *arg, int events)
+{
+    jg_stream *stream = arg;
+    int n;
+
+    if (!is_usual(stream, events)) {
+        if (events == -EBADF) /* then the number may be somebody else's */
+            stream->own.watcher.handle.number = -1;
+        jg_stream_ready(stream, events);
+        return;
+    }
+    stream->flags |= (uint16_t)events;
+    n = (int)jg__socket_try_read(stream->own.watcher.handle.number, stream->target, stream->size);
+    if (n <= 0) {
+        end_or_fail(stream, n);
+        return;
+    }
+    stream->bytes_in += (uint64_t)n;
+    if ((size_t)n < stream->size)
+        stream->flags &= (uint16_t)~JG_READ;
+    jg__op_complete(take_reader(stream), n);
 }
 
 void jg__stream_end_read(jg_stream *stream, int error)
@@ -418,17 +468,17 @@ static void cancel_read(jg_op *op)
     jg__stream_end_read(op->data, -ECANCELED);
 }
 
-/* Begin a read; its kind and what it asks for are then set by the caller, who launches it. */
-static int begin(jg_stream *stream, jg_op *op)
-{
-    static const jg_provider provider = {"stream read", cancel_read};
+static const jg_provider read_provider = {"stream read", cancel_read};
 
+/* Begin a read; its kind and what it asks for are then set by the caller, who launches it. */
+static inline int begin(jg_stream *stream, jg_op *op)
+{
     if (!jg__stream_is_open(stream))
         return -EBADF;
-    return stream->reader ? -EBUSY : jg__op_start(op, &provider, stream);
+    return stream->reader ? -EBUSY : jg__op_start(op, &read_provider, stream);
 }
 
-static void launch(jg_stream *stream, jg_op *op)
+static inline void launch(jg_stream *stream, jg_op *op)
 {
     stream->reader = op;
     jg__stream_hold(stream);
@@ -438,6 +488,13 @@ static void launch(jg_stream *stream, jg_op *op)
         jg__stream_read_on(stream);
 }
 
+static inline void ask_for_read(jg_stream *stream, void *buf, size_t size)
+{
+    stream->reading = READ;
+    stream->target = buf;
+    stream->size = size;
+}
+
 int jg_stream_read_start(jg_stream *stream, void *buf, size_t size, jg_op *op)
 {
     int r = begin(stream, op);
@@ -445,16 +502,39 @@ int jg_stream_read_start(jg_stream *stream, void *buf, size_t size, jg_op *op)
     if (r < 0)
         return r;
 
-    stream->reading = READ;
-    stream->target = buf;
-    stream->size = size < INT_MAX ? size : INT_MAX;
+    ask_for_read(stream, buf, size < INT_MAX ? size : INT_MAX);
     launch(stream, op);
     return 0;
 }
 
+/* Whether all that a read has to do is to wait for the event, and the loop does that already. */
+static inline bool is_quiet(const jg_stream *stream)
+{
+    const unsigned asked = JG__STREAM_PLAIN | JG_READ | JG__STREAM_END | JG__STREAM_CLOSING;
+    const jg_watcher *watcher = &stream->own.watcher;
+
+    return (stream->flags & asked) == JG__STREAM_PLAIN && !stream->input && !stream->reader &&
+           watcher->handle.loop && watcher->wanted & JG_READ;
+}
+
+__attribute__((noinline)) static int await_read(jg_stream *stream, void *buf, size_t size,
+                                                jg_op *op)
+{
+    return jg__await_started(jg_stream_read_start(stream, buf, size, op));
+}
+
 int jg_stream_read(jg_stream *stream, void *buf, size_t size)
 {
-    return jg__await_started(jg_stream_read_start(stream, buf, size, jg__coro_op()));
+    jg_op *op = jg__coro_op();
+
+    /* As a rule the stream was read until there was no more. */
+    if (size == 0 || size > INT_MAX || !is_quiet(stream) || !jg__coro_may_start(op))
+        return await_read(stream, buf, size, op);
+
+    ask_for_read(stream, buf, size);
+    stream->reader = op;
+    jg__stream_hold(stream);
+    return jg__coro_start(op, &read_provider, stream);
 }
 
 int jg_stream_read_exactly_start(jg_stream *stream, void *buf, size_t size, size_t *ret_count,

@@ -105,26 +105,29 @@ void jg__stream_drop(jg_stream *stream, int error)
 
 void jg__stream_fail_writing(jg_stream *stream, int error)
 {
+    stream->flags &= (uint16_t)~JG__STREAM_PLAIN;
     if (!stream->write_error)
         stream->write_error = (int16_t)error;
     jg__stream_drop(stream, error);
     jg__stream_idle(stream);
 }
 
-/* Write to the transport. Returns as it does, or -EAGAIN if that is known. */
-static ssize_t transmit(jg_stream *stream, const struct iovec *pieces, int count, size_t total)
+/* The transport was given `total` bytes and returned n. Returns the same, or -EAGAIN for nothing. */
+static ssize_t note_sent(jg_stream *stream, ssize_t n, size_t total)
 {
-    ssize_t n;
-
-    if (!(stream->flags & JG_WRITE))
-        return -EAGAIN;
-
-    n = stream->transport->write(stream, pieces, count);
     if (n > 0)
         stream->bytes_out += (uint64_t)n;
     if (n == -EAGAIN || n == 0 || (n > 0 && (size_t)n < total && stream->transport->exact))
         stream->flags &= (uint16_t)~JG_WRITE;
     return n == 0 ? -EAGAIN : n;
+}
+
+/* Write to the transport. Returns as it does, or -EAGAIN if that is known. */
+static ssize_t transmit(jg_stream *stream, const struct iovec *pieces, int count, size_t total)
+{
+    if (!(stream->flags & JG_WRITE))
+        return -EAGAIN;
+    return note_sent(stream, stream->transport->write(stream, pieces, count), total);
 }
 
 /* So much of the queue was sent. */
@@ -322,8 +325,8 @@ static ssize_t try_now(jg_stream *stream, const struct iovec *pieces, int count,
 }
 
 /* Write pieces of which `sent` bytes went out, or did not for an error. */
-__attribute__((noinline)) static int write_rest(jg_stream *stream, const struct iovec *pieces,
-                                                int count, size_t total, ssize_t sent)
+static int write_rest(jg_stream *stream, const struct iovec *pieces, int count, size_t total,
+                      ssize_t sent)
 {
     int r = (int)sent;
 
@@ -360,11 +363,50 @@ static int write_pieces(jg_stream *stream, const struct iovec *pieces, int count
     return sent == (ssize_t)total ? 0 : write_rest(stream, pieces, count, total, sent);
 }
 
-int jg_stream_write(jg_stream *stream, const void *data, size_t size)
+/* Whether a write is the usual one: the first of this turn, to a socket that has room. */
+static inline bool is_usual(const jg_stream *stream, size_t size)
+{
+    const unsigned asked = JG__STREAM_PLAIN | JG_WRITE | JG__STREAM_SHUT;
+
+    return (stream->flags & asked) == (JG__STREAM_PLAIN | JG_WRITE) && !stream->output &&
+           stream->turn != stream->loop->turns && size > 0 && size <= JG__STREAM_MOST;
+}
+
+/* Go on with a usual write for which jg__socket_try_write returned n, which is not all of it. */
+__attribute__((noinline)) static int write_unusual(jg_stream *stream, const void *data, size_t size,
+                                                   ssize_t n)
+{
+    const struct iovec piece = {(void *)(uintptr_t)data, size};
+
+    if (n < 0)
+        n = jg__stream_send_failed(stream, &piece, 1);
+    n = note_sent(stream, n, size);
+    if (n == -EAGAIN)
+        n = 0;
+    return n == (ssize_t)size ? 0 : write_rest(stream, &piece, 1, size, n);
+}
+
+__attribute__((noinline)) static int write_piece(jg_stream *stream, const void *data, size_t size)
 {
     const struct iovec piece = {(void *)(uintptr_t)data, size};
 
     return write_pieces(stream, &piece, 1, size);
+}
+
+int jg_stream_write(jg_stream *stream, const void *data, size_t size)
+{
+    ssize_t n;
+
+    if (!is_usual(stream, size))
+        return write_piece(stream, data, size);
+
+    jg__check_thread(stream->loop);
+    stream->turn = stream->loop->turns;
+    n = jg__socket_try_write(stream->own.watcher.handle.number, data, size);
+    if (n != (ssize_t)size)
+        return write_unusual(stream, data, size, n);
+    stream->bytes_out += size;
+    return 0;
 }
 
 int jg_stream_writev(jg_stream *stream, const struct iovec *pieces, int count)
@@ -468,13 +510,18 @@ int jg_stream_drain_start(jg_stream *stream, jg_op *op)
     return 0;
 }
 
+__attribute__((noinline)) static int await_drain(jg_stream *stream, jg_op *op)
+{
+    return jg__await_started(jg_stream_drain_start(stream, op));
+}
+
 int jg_stream_drain(jg_stream *stream)
 {
     /* As a rule there is nothing to wait for. */
     if (stream->transport && !stream->write_error && stream->queued <= stream->high_mark &&
         jg__coro_spend())
         return 0;
-    return jg__await_started(jg_stream_drain_start(stream, jg__coro_op()));
+    return await_drain(stream, jg__coro_op());
 }
 
 int jg_stream_shut(jg_stream *stream)

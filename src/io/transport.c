@@ -10,7 +10,6 @@
 #include "io/stream.h"
 
 #include "platform/descriptor.h"
-#include "platform/socket.h"
 
 #include <errno.h>
 
@@ -22,7 +21,8 @@ static int fd_of(const jg_stream *stream)
 /* It is no socket. */
 static void become_file(jg_stream *stream)
 {
-    stream->transport = &jg__file_transport;
+    jg__stream_use(stream, &jg__file_transport);
+    stream->flags |= JG__STREAM_KNOWN;
     if (jg__file_set_blocking(fd_of(stream), false))
         stream->flags |= JG__STREAM_BLOCKING;
 }
@@ -37,6 +37,31 @@ static ssize_t write_file(jg_stream *stream, const struct iovec *pieces, int cou
     return jg__file_write(fd_of(stream), pieces, count);
 }
 
+ssize_t jg__stream_receive_failed(jg_stream *stream, void *buf, size_t size)
+{
+    ssize_t n = jg__socket_read_failed(fd_of(stream), buf, size);
+
+    if (n != -ENOTSOCK)
+        return n;
+    become_file(stream);
+    return read_file(stream, buf, size);
+}
+
+/* What the transport of sockets wrote, or the error, which may be that it is none. */
+static ssize_t or_write_file(jg_stream *stream, const struct iovec *pieces, int count, ssize_t n)
+{
+    if (n != -ENOTSOCK)
+        return n;
+    become_file(stream);
+    return write_file(stream, pieces, count);
+}
+
+ssize_t jg__stream_send_failed(jg_stream *stream, const struct iovec *pieces, int count)
+{
+    return or_write_file(stream, pieces, count,
+                         jg__socket_write_failed(fd_of(stream), pieces, count));
+}
+
 /* On a Unix socket reading stops behind descriptors that came along, with nothing to tell it. */
 __attribute__((noinline)) static void learn_kind(jg_stream *stream)
 {
@@ -47,24 +72,18 @@ __attribute__((noinline)) static void learn_kind(jg_stream *stream)
 
 static ssize_t read_socket(jg_stream *stream, void *buf, size_t size)
 {
-    ssize_t n = jg__socket_read(fd_of(stream), buf, size);
+    ssize_t n = jg__socket_try_read(fd_of(stream), buf, size);
 
+    if (n < 0)
+        n = jg__stream_receive_failed(stream, buf, size);
     if (n > 0 && (size_t)n < size && !(stream->flags & JG__STREAM_KNOWN))
         learn_kind(stream);
-    if (n != -ENOTSOCK)
-        return n;
-    become_file(stream);
-    return read_file(stream, buf, size);
+    return n;
 }
 
 static ssize_t write_socket(jg_stream *stream, const struct iovec *pieces, int count)
 {
-    ssize_t n = jg__socket_write(fd_of(stream), pieces, count);
-
-    if (n != -ENOTSOCK)
-        return n;
-    become_file(stream);
-    return write_file(stream, pieces, count);
+    return or_write_file(stream, pieces, count, jg__socket_write(fd_of(stream), pieces, count));
 }
 
 /* There is no flag that makes one call not block. */

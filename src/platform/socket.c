@@ -18,11 +18,6 @@
 #    include <sys/sendfile.h>
 #endif
 
-/* Where it is missing there is a socket option for it. */
-#ifndef MSG_NOSIGNAL
-#    define MSG_NOSIGNAL 0
-#endif
-
 static bool is_interrupted(ssize_t n)
 {
     return n < 0 && errno == EINTR;
@@ -42,40 +37,63 @@ static int failure(void)
     return -errno;
 }
 
-ssize_t jg__socket_read(int fd, void *buf, size_t size)
+ssize_t jg__socket_read_failed(int fd, void *buf, size_t size)
 {
-    ssize_t n;
+    ssize_t n = -1;
 
-    do
-        n = recv(fd, buf, size, MSG_DONTWAIT);
-    while (is_interrupted(n));
+    while (is_interrupted(n))
+        n = jg__socket_try_read(fd, buf, size);
     return n < 0 ? failure() : n;
 }
 
-#define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
+#ifdef MSG_NOSIGNAL
+#    define prevent_signal(fd) ((void)(fd))
+#else
+#    define MSG_NOSIGNAL 0
+
+/* Where there is no flag against the signal it is an option of the socket. */
+static void prevent_signal(int fd)
+{
+#    ifdef SO_NOSIGPIPE
+    const int on = 1;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof(on));
+#    else
+    (void)fd;
+#    endif
+}
+
+ssize_t jg__socket_try_write(int fd, const void *data, size_t size)
+{
+    prevent_signal(fd);
+    return send(fd, data, size, MSG_DONTWAIT);
+}
+#endif
 
 static ssize_t send_pieces(int fd, const struct iovec *pieces, int count)
 {
     struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces};
 
     message.msg_iovlen = (__typeof__(message.msg_iovlen))count; /* systems differ */
-    return sendmsg(fd, &message, SEND_FLAGS);
+    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+ssize_t jg__socket_write_failed(int fd, const struct iovec *pieces, int count)
+{
+    ssize_t n = -1;
+
+    while (is_interrupted(n))
+        n = send_pieces(fd, pieces, count);
+    return n < 0 ? failure() : n;
 }
 
 ssize_t jg__socket_write(int fd, const struct iovec *pieces, int count)
 {
     ssize_t n;
 
-#if MSG_NOSIGNAL == 0 && defined(SO_NOSIGPIPE)
-    const int on = 1;
-
-    (void)setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof(on));
-#endif
-    do
-        n = count == 1 ? send(fd, pieces->iov_base, pieces->iov_len, SEND_FLAGS)
-                       : send_pieces(fd, pieces, count);
-    while (is_interrupted(n));
-    return n < 0 ? failure() : n;
+    prevent_signal(fd);
+    n = send_pieces(fd, pieces, count);
+    return n < 0 ? jg__socket_write_failed(fd, pieces, count) : n;
 }
 
 bool jg__socket_is_unix(int fd)

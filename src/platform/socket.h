@@ -12,11 +12,34 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
-/* -ENOTSOCK: it is something else. `count` is at least 1. */
-ssize_t jg__socket_read(int fd, void *buf, size_t size);
+/*
+ * One try to read, and to write a single piece. If that is negative, what it means, after another
+ * try or not, is for the second function of the pair to say: at once, since it looks at errno.
+ * -ENOTSOCK: it is something else.
+ */
+static inline ssize_t jg__socket_try_read(int fd, void *buf, size_t size)
+{
+    return recv(fd, buf, size, MSG_DONTWAIT);
+}
+
+ssize_t jg__socket_read_failed(int fd, void *buf, size_t size);
+
+#ifdef MSG_NOSIGNAL
+static inline ssize_t jg__socket_try_write(int fd, const void *data, size_t size)
+{
+    return send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+#else
+ssize_t jg__socket_try_write(int fd, const void *data, size_t size);
+#endif
+
+ssize_t jg__socket_write_failed(int fd, const struct iovec *pieces, int count);
+
+/* Write several pieces, at least one. */
 ssize_t jg__socket_write(int fd, const struct iovec *pieces, int count);
 
 /*
