@@ -291,9 +291,9 @@ int jg_await(jg_op *op)
 }
 
 /* Let everything else that is ready run first. */
-static int give_way(jg_task *task)
+static inline int give_way(jg_task *task)
 {
-    jg__check(!(task->op.flags & JG__OP_PENDING), "the op is pending");
+    jg__check_for("jg_sleep", !jg__op_pending(&task->op), "the op is pending");
     if (jg__scope_refuses(task->scope))
         return -ECANCELED;
 
@@ -310,18 +310,21 @@ void jg__coro_pay(jg_task *task)
         (void)give_way(task); /* not in a cancelled scope: there it ends soon enough */
 }
 
+/* Apart from jg_sleep, which to give way needs no frame for it. */
+__attribute__((noinline)) static int sleep_for(jg_task *task, jg_time delay)
+{
+    jg_sleeper sleeper;
+    int r = jg_sleep_start(&sleeper, delay, &task->op);
+
+    return r < 0 ? r : jg__await(task, &task->op);
+}
+
 int jg_sleep(jg_time delay)
 {
     jg_task *task = jg__self(__func__);
-    jg_sleeper sleeper;
-    int r;
 
     jg__waits_here(task);
-    if (delay <= 0)
-        return give_way(task);
-
-    r = jg_sleep_start(&sleeper, delay, &task->op);
-    return r < 0 ? r : jg__await(task, &task->op);
+    return delay <= 0 ? give_way(task) : sleep_for(task, delay);
 }
 
 int jg_future_wait(jg_future *future)

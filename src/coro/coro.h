@@ -85,6 +85,14 @@ static inline int jg__coro_start(jg_op *op, const jg_provider *provider, void *d
     return jg__park(op->task, op);
 }
 
+/* The same for one that waits in a list. */
+static inline int jg__coro_start_in(jg_link *waiters, jg_op *op, const jg_provider *provider,
+                                    void *data)
+{
+    jg__waiters_append(waiters, op);
+    return jg__coro_start(op, provider, data);
+}
+
 /*
  * Whether the current coroutine may take what is ready without starting an op. That counts as an
  * await. If not, because its budget is spent or its scope is to be asked, it goes the long way.

@@ -14,9 +14,10 @@ void jg_semaphore_init(jg_semaphore *semaphore, unsigned value, unsigned limit)
     *semaphore = (jg_semaphore){.value = value, .limit = limit};
 }
 
+static const jg_provider provider = {"semaphore", jg__op_cancel_listed};
+
 int jg_semaphore_acquire_start(jg_semaphore *semaphore, jg_op *op)
 {
-    static const jg_provider provider = {"semaphore", jg__op_cancel_listed};
     int r = jg__op_start(op, &provider, semaphore);
 
     if (r < 0)
@@ -24,7 +25,7 @@ int jg_semaphore_acquire_start(jg_semaphore *semaphore, jg_op *op)
 
     if (semaphore->value > 0) {
         semaphore->value--;
-        jg_op_complete(op, 0);
+        jg__op_complete(op, 0);
     } else {
         jg__waiters_append(&semaphore->waiters, op);
     }
@@ -33,11 +34,17 @@ int jg_semaphore_acquire_start(jg_semaphore *semaphore, jg_op *op)
 
 int jg_semaphore_acquire(jg_semaphore *semaphore)
 {
+    jg_op *op;
+
     if (semaphore->value > 0 && jg__coro_spend()) {
         semaphore->value--;
         return 0;
     }
-    return jg__await_started(jg_semaphore_acquire_start(semaphore, jg__coro_op()));
+
+    op = jg__coro_op();
+    if (semaphore->value == 0 && jg__coro_may_start(op))
+        return jg__coro_start_in(&semaphore->waiters, op, &provider, semaphore);
+    return jg__await_started(jg_semaphore_acquire_start(semaphore, op));
 }
 
 int jg_semaphore_try_acquire(jg_semaphore *semaphore)
