@@ -21,6 +21,7 @@
 #include "platform/descriptor.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 /* Flags of descriptors. */
@@ -534,7 +535,8 @@ __attribute__((noinline)) static void dispatch_edge(jg_loop *loop, const jg__eve
 
 int jg__watchers_collect(jg_loop *loop, int n)
 {
-    const bool has_edge = loop->poller->ops->has_edge;
+    /* What a watcher wants that is called directly; without edges it would have to be paused. */
+    const unsigned direct = loop->poller->ops->has_edge ? EDGE_EVENTS : UINT_MAX;
     const jg__event *event = loop->events, *end = event + n;
     jg__event *kept = loop->events;
 
@@ -544,9 +546,9 @@ int jg__watchers_collect(jg_loop *loop, int n)
 
         if (!(descriptor->known & JG__EDGE))
             *kept++ = *event;
-        else if (has_edge && descriptor->generation == event->generation && event->events > 0 &&
-                 watcher && !watcher->next && watcher->handle.events == EDGE_EVENTS)
-            watcher->fn(watcher->arg, event->events); /* the one there is, which wants all */
+        else if (descriptor->generation == event->generation && event->events > 0 && watcher &&
+                 !watcher->next && watcher->handle.events == direct)
+            watcher->fn(watcher->arg, event->events); /* the one there is */
         else
             dispatch_edge(loop, event);
     }

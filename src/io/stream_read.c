@@ -437,6 +437,7 @@ static inline bool is_usual(const jg_stream *stream, int events)
 void jg__stream_on_events(void *arg, int events)
 {
     jg_stream *stream = arg;
+    jg_op *op;
     int n;
 
     if (!is_usual(stream, events)) {
@@ -454,7 +455,10 @@ void jg__stream_on_events(void *arg, int events)
     stream->bytes_in += (uint64_t)n;
     if ((size_t)n < stream->size)
         stream->flags &= (uint16_t)~JG_READ;
-    jg__op_complete(take_reader(stream), n);
+    op = stream->reader;
+    stream->reader = NULL;
+    stream->loop->active--; /* jg__stream_unhold, for sockets */
+    jg__op_complete(op, n);
 }
 
 void jg__stream_end_read(jg_stream *stream, int error)
@@ -533,7 +537,7 @@ int jg_stream_read(jg_stream *stream, void *buf, size_t size)
 
     ask_for_read(stream, buf, size);
     stream->reader = op;
-    jg__stream_hold(stream);
+    stream->loop->active++; /* jg__stream_hold, for sockets */
     return jg__coro_start(op, &read_provider, stream);
 }
 
