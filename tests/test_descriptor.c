@@ -834,6 +834,114 @@ static void a_file_is_a_stream_that_never_waits(void **state)
     desk_close(&desk);
 }
 
+static int write_line_and_more(void *arg)
+{
+    const struct desk *desk = arg;
+
+    test_check(jg_sleep(0) == 0);
+    test_check(write(desk->fds[1], "cd\nrest", 7) == 7);
+    return 0;
+}
+
+static int read_second(void *arg)
+{
+    struct desk *desk = arg;
+    char byte;
+
+    test_check(jg_stream_read(&desk->a, &byte, 1) == -EBUSY);
+    test_check(write(desk->fds[1], "!", 1) == 1);
+    return 0;
+}
+
+static int read_in_every_state(void *arg)
+{
+    struct desk *desk = arg;
+    char bytes[16];
+    jg_scope scope;
+
+    jg_scope_enter(&scope, &(jg_scope_options){.timeout = 10 * JG_SECOND});
+    test_check(write(desk->fds[1], "ab", 2) == 2);
+    test_check(jg_stream_read(&desk->a, bytes, sizeof(bytes)) == 2); /* not watched yet */
+    test_check(jg_spawn(&scope, write_line_and_more, desk, NULL) == 0);
+    test_check(jg_stream_read(&desk->a, bytes, 1) == 1 && bytes[0] == 'c');
+    test_check(jg_stream_read_line(&desk->a, bytes, sizeof(bytes)) == 2);
+    test_check(jg_stream_read(&desk->a, bytes, 0) == 0);
+    test_check(jg_stream_read(&desk->a, bytes, sizeof(bytes)) == 4); /* left over */
+    test_check(memcmp(bytes, "rest", 4) == 0);
+    jg_watcher_stop(&desk->a.own.watcher); /* as it is when a stream has been moved */
+    test_check(jg_spawn(&scope, read_second, desk, NULL) == 0);
+    test_check(jg_stream_read(&desk->a, bytes, sizeof(bytes)) == 1 && bytes[0] == '!');
+    jg_stream_abort(&desk->a);
+    test_check(jg_stream_read(&desk->a, bytes, sizeof(bytes)) == -EBADF);
+    test_check(jg_stream_write(&desk->a, bytes, 1) == -EBADF);
+    test_check(jg_scope_leave(&scope, 0) == 0);
+    return 0;
+}
+
+static void a_plain_read_works_in_every_state_of_a_socket(void **state)
+{
+    struct desk desk;
+
+    (void)state;
+    desk_open(&desk, false);
+    open_stream(&desk, &desk.a, 0);
+    run(&desk, read_in_every_state);
+    desk_close(&desk);
+}
+
+static int write_twice(void *arg)
+{
+    struct desk *desk = arg;
+    char bytes[4];
+
+    test_check(jg_sleep(0) == 0);
+    test_check(jg_stream_write(&desk->a, "", 0) == 0);
+    test_check(jg_stream_write(&desk->a, "1", 1) == 0 && jg_stream_queued(&desk->a) == 0);
+    test_check(jg_stream_write(&desk->a, "2", 1) == 0 && jg_stream_queued(&desk->a) == 1);
+    test_check(jg_sleep(0) == 0);
+    test_check(jg_stream_queued(&desk->a) == 0);
+    test_check(jg_stream_write(&desk->a, "3", 1) == 0);
+    test_check(jg_stream_bytes_out(&desk->a) == 3);
+    test_check(read(desk->fds[1], bytes, sizeof(bytes)) == 3);
+    test_check(memcmp(bytes, "123", 3) == 0);
+    return 0;
+}
+
+static void only_the_first_write_of_a_turn_goes_out_at_once(void **state)
+{
+    struct desk desk;
+
+    (void)state;
+    desk_open(&desk, false);
+    open_stream(&desk, &desk.a, 0);
+    run(&desk, write_twice);
+    desk_close(&desk);
+}
+
+static int write_to_a_full_socket(void *arg)
+{
+    struct desk *desk = arg;
+    int fd = jg_stream_fd(&desk->a);
+
+    while (send(fd, "x", 1, MSG_DONTWAIT) == 1)
+        continue;
+    test_check(jg_stream_write(&desk->a, "y", 1) == 0);
+    test_check(jg_stream_queued(&desk->a) == 1);
+    jg_stream_abort(&desk->a);
+    return 0;
+}
+
+static void what_a_full_socket_does_not_take_is_queued(void **state)
+{
+    struct desk desk;
+
+    (void)state;
+    desk_open(&desk, false);
+    open_stream(&desk, &desk.a, 0);
+    run(&desk, write_to_a_full_socket);
+    desk_close(&desk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -856,6 +964,9 @@ int main(void)
         cmocka_unit_test(a_pipe_is_a_stream_and_blocks_again_when_that_is_closed),
         cmocka_unit_test(a_broken_pipe_raises_no_signal),
         cmocka_unit_test(a_file_is_a_stream_that_never_waits),
+        cmocka_unit_test(a_plain_read_works_in_every_state_of_a_socket),
+        cmocka_unit_test(only_the_first_write_of_a_turn_goes_out_at_once),
+        cmocka_unit_test(what_a_full_socket_does_not_take_is_queued),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

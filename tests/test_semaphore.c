@@ -325,6 +325,43 @@ static void taking_permits_does_not_pause_but_starves_nobody(void **state)
     assert_int_equal(jg_semaphore_value(&room.semaphore), 0);
 }
 
+static void give_permit(void *semaphore)
+{
+    jg_semaphore_release(semaphore);
+}
+
+static int take_without_waiting_and_then_wait(void *arg)
+{
+    jg_loop *loop = jg_task_loop(jg_task_current());
+    jg_semaphore first, second;
+    jg_timer timer;
+
+    (void)arg;
+    (void)jg_loop_time(loop); /* now it is known, and the wait may be a short one */
+    jg_semaphore_init(&first, 100, 0);
+    jg_semaphore_init(&second, 0, 0);
+    jg_timer_init(&timer, give_permit, &second);
+    jg_call_later(loop, &timer, 10);
+    for (int i = 0; i < 99; i++)
+        test_check(jg_semaphore_acquire(&first) == 0);
+    (void)jg_loop_time(loop);
+    test_check(jg_semaphore_acquire_start(&first, jg_task_op(jg_task_current())) == 0);
+    test_check(jg_semaphore_acquire(&second) == 0);
+    test_check(jg_loop_now(loop) == 10);
+    return 0;
+}
+
+static void a_completion_that_nobody_awaited_does_not_end_the_next_wait(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    assert_int_equal(jg_spawn(&world.root, take_without_waiting_and_then_wait, NULL, NULL), 0);
+    world_done(&world);
+    assert_int_equal(world.result, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +378,7 @@ int main(void)
         cmocka_unit_test(releasing_more_than_the_limit_is_misuse),
         cmocka_unit_test(as_many_as_there_are_permits_go_at_once_and_no_more),
         cmocka_unit_test(taking_permits_does_not_pause_but_starves_nobody),
+        cmocka_unit_test(a_completion_that_nobody_awaited_does_not_end_the_next_wait),
     };
 
     return cmocka_run_group_tests_name("semaphore", tests, NULL, NULL);

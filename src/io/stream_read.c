@@ -422,7 +422,10 @@ __attribute__((noinline)) static void end_or_fail(jg_stream *stream, ssize_t n)
     settle(stream, note_received(stream, n, stream->size));
 }
 
-/* Whether an event is the usual one: bytes came, and a plain read waits for them. */
+/*
+ * Whether an event is the usual one: bytes came, and a plain read waits for them, as it does only
+ * if nothing is held.
+ */
 static inline bool is_usual(const jg_stream *stream, int events)
 {
     const unsigned wanted = JG__STREAM_PLAIN | JG__STREAM_KNOWN | JG_READ;
@@ -430,8 +433,7 @@ static inline bool is_usual(const jg_stream *stream, int events)
         wanted | JG_HANGUP | JG__STREAM_INEXACT | JG__STREAM_END | JG__STREAM_CLOSING;
 
     return !(events & ~(JG_READ | JG_WRITE)) && stream->reader && stream->reading == READ &&
-           ((stream->flags | (unsigned)events) & asked) == wanted && !stream->input &&
-           !stream->output;
+           ((stream->flags | (unsigned)events) & asked) == wanted && !stream->output;
 }
 
 void jg__stream_on_events(void *arg, int events)
