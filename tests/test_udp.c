@@ -275,12 +275,19 @@ static bool is_error_due(void)
     return true;
 }
 
-int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
+#    ifdef __GLIBC__
+typedef int batch_flags;
+#    else
+typedef unsigned batch_flags;
+#    endif
+
+int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, batch_flags flags,
+             struct timespec *timeout)
 {
     return is_error_due() ? -1 : (int)syscall(SYS_recvmmsg, fd, messages, count, flags, timeout);
 }
 
-int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, batch_flags flags)
 {
     return is_error_due() ? -1 : (int)syscall(SYS_sendmmsg, fd, messages, count, flags);
 }
