@@ -497,6 +497,8 @@ static void a_group_is_joined_and_left(void **state)
     struct place place;
 
     (void)state;
+    if (test_is_emulated())
+        skip(); /* qemu takes the address of an interface for something else */
     enter(&place, "127.0.0.1:0");
     jg_udp_close(&place.a);
     assert_int_equal(jg_udp_open(&place.a, place.loop, &any, NULL,

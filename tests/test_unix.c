@@ -163,6 +163,8 @@ static void too_many_are_an_error_and_leak_nothing(void **state)
     struct place place;
 
     (void)state;
+    if (test_is_emulated())
+        skip(); /* qemu does not say that descriptors were left out */
     enter(&place);
     run(&place, send_too_many);
     leave(&place);

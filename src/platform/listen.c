@@ -23,6 +23,10 @@
 #    define HAS_ACCEPT4 0
 #endif
 
+/* What the kernel lets wait at most is its own setting, which it applies to a larger number; SOMAXCONN
+   is what it once was. */
+#define BACKLOG 65535
+
 /* Connections in a row that are not worth having, before others have their turn. */
 #define BAD_ONES 16
 
@@ -31,7 +35,7 @@
 
 int jg__listen(int fd, int backlog)
 {
-    return listen(fd, backlog > 0 ? backlog : SOMAXCONN) < 0 ? -errno : 0;
+    return listen(fd, backlog > 0 ? backlog : BACKLOG) < 0 ? -errno : 0;
 }
 
 int jg__listen_check(int fd)

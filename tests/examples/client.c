@@ -7,6 +7,7 @@
  *     client HOST:PORT slow BYTES      sends until nothing moves any more, only then reads
  *     client HOST:PORT reset BYTES     sends, does not read, resets the connection
  *     client HOST:PORT idle NUMBER     connects, prints "ready" and waits for the end of input
+ *     client HOST:PORT crowd NUMBER    connects all, which are all answered, with whatever
  *     client HOST:PORT udp NUMBER SIZE                 datagrams, some at a time, that have to come back
  *     client HOST:PORT script          does what standard input says on numbered connections:
  *                                      "1>TEXT" sends a line, "1<TEXT" expects one, "1." ends
@@ -270,6 +271,16 @@ static void idle(int connections)
     }
 }
 
+static void crowd(int connections)
+{
+    int *fds = dial_all(connections);
+    char byte;
+
+    for (int i = 0; i < connections; i++)
+        require(read(fds[i], &byte, 1) == 1, "answer");
+    free(fds);
+}
+
 static void datagrams(int number, int size)
 {
     static char data[MAX_SIZE];
@@ -355,6 +366,8 @@ int main(int argc, char **argv)
         reset(number[0]);
     else if (strcmp(verb, "idle") == 0 && argc == 4)
         idle((int)number[0]);
+    else if (strcmp(verb, "crowd") == 0 && argc == 4)
+        crowd((int)number[0]);
     else if (strcmp(verb, "udp") == 0 && argc == 5 && number[1] <= MAX_SIZE)
         datagrams((int)number[0], (int)number[1]);
     else if (strcmp(verb, "script") == 0 && argc == 3)
