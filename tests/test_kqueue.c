@@ -353,10 +353,8 @@ static void a_loop_does_not_mind_waits_that_are_interrupted(void **state)
         test_interrupt_every = 2;
         assert_int_equal(jg_watcher_start(loop, &reader, fds[0], JG_READ), 0);
         assert_int_equal(jg_watcher_start(loop, &writer, fds[0], JG_WRITE), 0);
-        while (left > 0) {
+        while (left > 0 || events < 2) /* for ever, if an interrupted wait loses something */
             assert_true(jg_loop_run_once(loop, JG_SECOND) >= 0);
-        }
-        assert_true(events > 1);
         test_interrupt_every = 0;
         jg_watcher_stop(&writer);
         assert_int_equal(jg_watcher_close(&reader), 0);
