@@ -25,10 +25,14 @@ struct table {
     size_t size;      /* of that; 0: strlen */
     size_t piece;     /* bytes at a time, with a pause after each; 0: all at once */
     jg_time pause;
-    bool keep_open; /* the client does not end its side */
-    bool deaf;      /* nor read, for the first ten minutes */
-    jg_time grace;  /* of the close, at the end */
-    int closed;     /* calls of on_closed */
+    bool keep_open;                        /* the client does not end its side */
+    bool deaf;                             /* nor read, for the first ten minutes */
+    bool sockets;                          /* between them, in place of memory */
+    size_t most;                           /* bytes that it reads at a time; 0: any number */
+    jg_time rest;                          /* before each read */
+    void (*on_bytes)(struct table *table); /* some were received; or NULL */
+    jg_time grace;                         /* of the close, at the end */
+    int closed;                            /* calls of on_closed */
     int close_status;
     jg_time began_at; /* when the client saw the first byte */
     jg_time ended_at; /* and the end */
@@ -77,12 +81,18 @@ static inline int table_receive(void *arg)
         size_t room = sizeof(table->output) - 1 - table->received;
         bool full = room < sizeof(waste);
 
+        if (table->most > 0 && room > table->most)
+            room = table->most;
+        if (table->rest > 0)
+            (void)jg_sleep(table->rest);
         r = jg_stream_read(&table->client, full ? waste : table->output + table->received,
                            full ? sizeof(waste) : room);
         if (r > 0 && table->received == 0)
             table->began_at = jg_loop_now(table->world.loop);
         if (r > 0 && !full)
             table->received += (size_t)r;
+        if (r > 0 && table->on_bytes)
+            table->on_bytes(table);
     } while (r > 0);
     table->end = r;
     table->ended_at = jg_loop_now(table->world.loop);
@@ -128,10 +138,24 @@ static inline struct table *table_new(jg_http_handler handler,
     return table;
 }
 
+static inline void table_connect(struct table *table)
+{
+    jg_loop *loop = table->world.loop;
+    int fds[2];
+
+    if (!table->sockets) {
+        test_check(jg_test_pair(loop, &table->ours, &table->client, &table->pair) == 0);
+        return;
+    }
+    test_check(test_socketpair(fds) == 0);
+    test_check(jg_stream_open(&table->ours, loop, fds[0], &table->pair.stream) == 0);
+    test_check(jg_stream_open(&table->client, loop, fds[1], &table->pair.stream) == 0);
+}
+
 /* Let the client send and receive until the connection ends, then close the server. */
 static inline void table_run(struct table *table)
 {
-    test_check(jg_test_pair(table->world.loop, &table->ours, &table->client, &table->pair) == 0);
+    table_connect(table);
     test_check(jg_http_serve(&table->server, &table->ours, table_on_closed, table) == 0);
     test_check(jg_spawn(&table->world.root, table_main, table, NULL) == 0);
     world_done(&table->world);

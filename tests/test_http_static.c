@@ -5,7 +5,9 @@
 #include "http_table.h"
 
 #include "core/loop.h"
+#include "io/stream.h"
 
+#include <juggle/executor.h>
 #include <juggle/http_app.h>
 
 #include <fcntl.h>
@@ -41,6 +43,8 @@ static void make_directory(const char *name)
 
 static char large[300001];
 
+enum { HUGE = 900000 }; /* bytes, more than what may be under way */
+
 static int set_up(void **state)
 {
     char path[128];
@@ -60,6 +64,9 @@ static int set_up(void **state)
     for (size_t i = 0; i < sizeof(large); i++)
         large[i] = (char)('a' + i % 23);
     write_file("large", large, sizeof(large));
+    write_file("16383", large, 16383);
+    write_file("16384", large, 16384);
+    write_file("16385", large, 16385);
     snprintf(path, sizeof(path), "%s/pipe", directory);
     assert_int_equal(mkfifo(path, 0600), 0);
     return 0;
@@ -79,23 +86,55 @@ static int send_one(jg_http_request *request, void *arg)
     return jg_http_send_file(request, arg);
 }
 
-static struct table *get(const char *text)
+static int reports;
+
+static void on_report(void *arg, int error, const char *what)
+{
+    (void)arg;
+    (void)what;
+    test_check(error == -EIO);
+    reports++;
+}
+
+static jg_app *make_app(void)
 {
     static char one[128];
-    struct table *table = table_new(jg_app_handle, NULL);
     jg_app *app;
-    int descriptors;
 
     assert_int_equal(jg_app_new(NULL, &app), 0);
     snprintf(one, sizeof(one), "%s/a.txt", directory);
     assert_int_equal(jg_app_route(app, "GET", "/one", send_one, one), 0);
     assert_int_equal(jg_app_static(app, "/files", directory), 0);
-    table->server.arg = app;
+    return app;
+}
+
+static struct table *table_of(const char *text)
+{
+    struct table *table = table_new(jg_app_handle, NULL);
+
+    reports = 0;
+    table->world.loop->on_error = on_report;
     table->text = text;
-    descriptors = test_open_descriptors();
+    return table;
+}
+
+static void run(struct table *table)
+{
+    jg_app *app = make_app();
+    const int descriptors = test_open_descriptors();
+
+    table->server.arg = app;
     table_run(table);
     assert_true(test_open_descriptors() <= descriptors);
     jg_app_free(app);
+}
+
+static struct table *get(const char *text)
+{
+    struct table *table = table_of(text);
+
+    run(table);
+    assert_int_equal(reports, 0);
     return table;
 }
 
@@ -236,6 +275,257 @@ static void conditions_are_honoured(void **state)
            "Content-Length: 24\r\n\r\n412 Precondition Failed\n");
 }
 
+/* ---------------------------------------------------------------- ways to send */
+
+static bool was_asked_to_send; /* the stream, from a file */
+
+static void on_done(void *arg, jg_http_request *request)
+{
+    (void)arg;
+    was_asked_to_send = jg_http_request_stream(request)->flags & JG__STREAM_SET;
+}
+
+static void files_of_all_sizes_go_over_all_streams(void **state)
+{
+    static const struct {
+        const char *name;
+        size_t size;
+        bool direct; /* over a socket */
+    } files[] = {
+        {"nothing.css", 0, false}, {"16383", 16383, false},        {"16384", 16384, false},
+        {"16385", 16385, true},    {"large", sizeof(large), true},
+    };
+    char text[200];
+
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        const size_t size = files[i / 2].size;
+        struct table *table = table_of(text);
+
+        snprintf(text, sizeof(text), "GET /files/%s HTTP/1.1\r\n" HOST END, files[i / 2].name);
+        table->sockets = i % 2;
+        table->server.options.on_done = on_done;
+        run(table);
+        assert_int_equal(table->end, 0);
+        assert_true(table->received > size);
+        assert_memory_equal(table->output + table->received - size, large, size);
+        assert_memory_equal(table->output + table->received - size - 4, "\r\n\r\n", 4);
+        assert_int_equal(was_asked_to_send, table->sockets && files[i / 2].direct);
+        free(table);
+    }
+}
+
+static void parts_of_files_go_over_all_streams_in_turn(void **state)
+{
+    static const char text[] =
+        "GET /files/large HTTP/1.1\r\n" HOST "Range: bytes=1000-250999\r\n" END
+        "GET /files/large HTTP/1.1\r\n" HOST "Range: bytes=-3\r\n" END
+        "GET /files/16384 HTTP/1.1\r\n" HOST "Range: bytes=100-102\r\n" END;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct table *table = table_of(text);
+        char *at;
+
+        table->sockets = i;
+        run(table);
+        at = strstr(table->output, "\r\n\r\n");
+        assert_non_null(at);
+        assert_memory_equal(at + 4, large + 1000, 250000);
+        assert_memory_equal(at + 4 + 250000, "HTTP/1.1 206 ", 13);
+        at = strstr(at + 4 + 250000, "\r\n\r\n");
+        assert_non_null(at);
+        assert_memory_equal(at + 4, large + sizeof(large) - 3, 3);
+        assert_memory_equal(at + 7, "HTTP/1.1 206 ", 13);
+        assert_memory_equal(table->output + table->received - 3, large + 100, 3);
+        free(table);
+    }
+}
+
+static void make_huge(void)
+{
+    char *data = calloc(1, HUGE);
+
+    assert_non_null(data);
+    write_file("huge", data, HUGE);
+    free(data);
+}
+
+static void cut_huge(struct table *table)
+{
+    char path[128];
+
+    (void)table;
+    snprintf(path, sizeof(path), "%s/huge", directory);
+    test_check(truncate(path, 1) == 0);
+}
+
+static void a_file_that_is_cut_while_it_is_sent_cuts_the_connection(void **state)
+{
+    static const char text[] =
+        "GET /files/huge HTTP/1.1\r\n" HOST END "GET /one HTTP/1.1\r\n" HOST END;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct table *table = table_of(text);
+
+        make_huge();
+        table->sockets = i;
+        table->keep_open = true;
+        table->on_bytes = cut_huge;
+        run(table);
+        assert_non_null(strstr(table->output, "\r\nContent-Length: 900000\r\n"));
+        assert_true(table->received < HUGE);
+        assert_int_equal(reports, 1);
+        free(table);
+    }
+}
+
+static void a_slow_client_gets_its_file(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct table *table = table_of("GET /files/huge HTTP/1.1\r\n" HOST END);
+
+        make_huge();
+        table->sockets = i;
+        table->most = 100000;
+        table->rest = 50 * JG_SECOND; /* the limit is 60 s without progress */
+        run(table);
+        assert_int_equal(table->end, 0);
+        assert_true(table->received > HUGE);
+        free(table);
+    }
+}
+
+/* Read no more as long as the connection is there. */
+static void go_deaf(struct table *table)
+{
+    while (table->closed == 0)
+        test_check(jg_sleep(100 * JG_SECOND) == 0);
+}
+
+static void a_client_that_takes_no_more_of_a_file_is_cut(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct table *table = table_of("GET /files/huge HTTP/1.1\r\n" HOST END);
+
+        make_huge();
+        table->sockets = i;
+        table->keep_open = true;
+        table->on_bytes = go_deaf;
+        run(table);
+        assert_true(table->received < HUGE);
+        assert_int_equal(reports, 0); /* it is nobody's fault here */
+        free(table);
+    }
+}
+
+/* ---------------------------------------------------------------- slow disks */
+
+enum { THREADS = 16 };
+
+struct disk {
+    struct table *table;
+    jg_stream ours, other; /* another connection */
+    int ends[2];           /* of a pipe that all threads of the executor read from */
+};
+
+static int wait_for_disk(void *arg)
+{
+    const struct disk *disk = arg;
+    char byte;
+
+    return (int)read(disk->ends[0], &byte, 1);
+}
+
+static int ask_both(void *arg)
+{
+    static const char file[] = "GET /files/a.txt HTTP/1.1\r\n" HOST END;
+    static const char none[] = "GET /nothing HTTP/1.1\r\n" HOST END;
+    struct disk *disk = arg;
+    struct table *table = disk->table;
+    jg_executor_job jobs[THREADS];
+    jg_op ops[THREADS];
+    char answer[1000];
+
+    for (int i = 0; i < THREADS; i++) {
+        jg_op_self(&ops[i]);
+        test_check(jg_executor_run_start(NULL, &jobs[i], wait_for_disk, disk, NULL, &ops[i]) == 0);
+    }
+    test_check(jg_stream_write(&table->client, file, sizeof(file) - 1) == 0);
+    test_check(jg_sleep(JG_MILLISECOND) == 0); /* it is asked for by now */
+    test_check(jg_stream_write(&disk->other, none, sizeof(none) - 1) == 0);
+    test_check(jg_stream_read(&disk->other, answer, sizeof(answer)) > 0);
+    test_check(memcmp(answer, "HTTP/1.1 404 ", 13) == 0);
+    test_check(jg_stream_bytes_out(&table->ours) == 0);
+
+    test_check(write(disk->ends[1], answer, THREADS) == THREADS);
+    for (int i = 0; i < THREADS; i++)
+        test_check(jg_await(&ops[i]) == 1);
+    test_check(jg_stream_read(&table->client, answer, sizeof(answer)) > 0);
+    test_check(memcmp(answer, "HTTP/1.1 200 ", 13) == 0);
+    jg_stream_abort(&table->client);
+    jg_stream_abort(&disk->other);
+    return jg_http_server_close(&table->server, JG_FOREVER);
+}
+
+static void a_slow_disk_holds_up_nobody_else(void **state)
+{
+    struct table *table = table_of("");
+    struct disk disk = {.table = table};
+    jg_app *app = make_app();
+
+    (void)state;
+    assert_int_equal(pipe(disk.ends), 0);
+    table->server.arg = app;
+    table_connect(table);
+    assert_int_equal(jg_http_serve(&table->server, &table->ours, NULL, NULL), 0);
+    assert_int_equal(jg_test_pair(table->world.loop, &disk.ours, &disk.other, NULL), 0);
+    assert_int_equal(jg_http_serve(&table->server, &disk.ours, NULL, NULL), 0);
+    assert_int_equal(jg_spawn(&table->world.root, ask_both, &disk, NULL), 0);
+    world_done(&table->world);
+    assert_int_equal(table->world.result, 0);
+    close(disk.ends[0]);
+    close(disk.ends[1]);
+    jg_app_free(app);
+    free(table);
+}
+
+static void memory_that_fails_anywhere_leaves_no_descriptor(void **state)
+{
+    bool failed = true;
+
+    (void)state;
+    for (long fail = 1; failed; fail++) {
+        const int descriptors = test_open_descriptors();
+        struct table *table = table_new(jg_app_handle, NULL);
+        struct test_memory *memory = test_loop_memory(table->world.loop);
+        jg_app *app = make_app();
+
+        table->world.loop->on_error = NULL;
+        table->server.arg = app;
+        table->text =
+            "GET /files/a.txt HTTP/1.1\r\n" HOST END "GET /files/large HTTP/1.1\r\n" HOST END;
+        table_connect(table);
+        assert_int_equal(jg_spawn(&table->world.root, table_main, table, NULL), 0);
+        memory->fail_at = memory->calls + fail;
+        if (jg_http_serve(&table->server, &table->ours, table_on_closed, table) < 0)
+            jg_stream_abort(&table->ours);
+        table->close_status = 1;
+        while (table->close_status == 1)
+            (void)jg_loop_run_once(table->world.loop, JG_FOREVER);
+        failed = memory->calls >= memory->fail_at;
+        world_done(&table->world);
+        jg_app_free(app);
+        assert_true(test_open_descriptors() <= descriptors);
+        if (!failed)
+            assert_true(table->received > sizeof(large));
+        free(table);
+    }
+}
+
 static void a_directory_that_is_not_there_is_an_error(void **state)
 {
     jg_app *app;
@@ -255,6 +545,13 @@ int main(void)
         cmocka_unit_test(a_directory_needs_its_slash),
         cmocka_unit_test(ranges_are_honoured),
         cmocka_unit_test(conditions_are_honoured),
+        cmocka_unit_test(files_of_all_sizes_go_over_all_streams),
+        cmocka_unit_test(parts_of_files_go_over_all_streams_in_turn),
+        cmocka_unit_test(a_file_that_is_cut_while_it_is_sent_cuts_the_connection),
+        cmocka_unit_test(a_slow_client_gets_its_file),
+        cmocka_unit_test(a_client_that_takes_no_more_of_a_file_is_cut),
+        cmocka_unit_test(a_slow_disk_holds_up_nobody_else),
+        cmocka_unit_test(memory_that_fails_anywhere_leaves_no_descriptor),
         cmocka_unit_test(a_directory_that_is_not_there_is_an_error),
     };
 

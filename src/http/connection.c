@@ -474,7 +474,12 @@ static void on_busy_too_long(jg__connection *c, jg_time now)
     for (int i = 0; i < 2; i++) {
         struct jg__http_wait *wait = &c->waits[i];
 
-        if (wait->op && wait->deadline <= now && jg_op_pending(wait->op)) {
+        if (!wait->op || wait->deadline > now || !jg_op_pending(wait->op))
+            continue;
+        /* Systems tell of room when there is much of it, which a slow client takes long to make. */
+        if (i == JG__HTTP_WRITING)
+            jg_stream_ready(c->stream, JG_WRITE);
+        if (jg_op_pending(wait->op)) {
             wait->timed_out = true;
             jg_op_cancel(wait->op);
         }

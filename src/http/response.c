@@ -247,6 +247,33 @@ int jg_http_write(jg_http_request *request, const void *data, size_t size)
     return r;
 }
 
+int jg__http_write_file(jg_http_request *request, int fd, uint64_t offset, uint64_t size,
+                        uint64_t *ret_sent)
+{
+    jg__connection *c = request->connection;
+    jg_stream_writing writing = {.sent = 0};
+    int r = jg__http_flush(c); /* what comes before */
+
+    *ret_sent = 0;
+    while (r == 0 && *ret_sent < size) {
+        const uint64_t left = size - *ret_sent;
+
+        r = jg__http_wait(
+            c, JG__HTTP_WRITING,
+            jg__stream_send_file_start(c->stream, &writing, fd, (int64_t)(offset + *ret_sent),
+                                       left < SIZE_MAX ? (size_t)left : SIZE_MAX, jg__coro_op()));
+        *ret_sent += writing.sent;
+        request->bytes_out += writing.sent;
+        if (r == 0 && writing.sent < left)
+            break; /* there is no more of it */
+        if (r == -ETIMEDOUT && writing.sent > 0)
+            r = 0;
+    }
+    if (r < 0 && r != -ECANCELED && r != -ENOTSUP)
+        c->error = r;
+    return r;
+}
+
 /* The answer is whole: what of the request is not worth reading, or will not be sent, ends with the
    connection. */
 static void forgo_body(jg_http_request *request)

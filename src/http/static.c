@@ -3,19 +3,24 @@
  * Files as answers, RFC 9110 sections 8.8, 13 and 14.
  *
  * No request leaves the directory: the path is taken as it was sent, its escapes are undone once,
- * and what then is not a plain way down is not found. Files are read on the loop's thread, piece by
- * piece as the client takes them.
+ * and what then is not a plain way down is not found.
+ *
+ * Files are opened, read and closed by the executor, since a disk may be slow. A small one is done
+ * with in one job; of a larger one the transport sends what it can by itself, which is sendfile(2),
+ * and the rest is read piece by piece as the client takes them.
  */
 #include "http/app.h"
 
 #include "http/precondition.h"
 #include "http/media.h"
 #include "http/output.h"
+#include "coro/coro.h"
 #include "platform/clock.h"
 #include "platform/descriptor.h"
 #include "platform/disk.h"
 #include "platform/served.h"
 
+#include <juggle/file.h>
 #include <juggle/http_field.h>
 #include <juggle/url.h>
 
@@ -24,7 +29,48 @@
 
 #define MOST_PATH 1024   /* bytes of a path in the directory */
 #define PIECE     65536u /* bytes read at a time */
+#define SMALL     JG__HTTP_BUFFER
 #define INDEX     "index.html"
+
+/* A file to be sent. */
+struct source {
+    int directory;    /* or negative: the current one */
+    const char *path; /* in it */
+    jg__served file;  /* its descriptor is negative if all of it is in `whole` */
+    char *whole;      /* has room for SMALL bytes */
+};
+
+/* ---------------------------------------------------------------- in the executor */
+
+static int read_whole(const struct source *source)
+{
+    const int size = (int)source->file.size;
+    int done = 0;
+
+    while (done < size) {
+        int n = jg__disk_read(source->file.fd, source->whole + done, size - done, done);
+
+        if (n <= 0)
+            return n < 0 ? n : -EIO; /* it became shorter */
+        done += n;
+    }
+    return 0;
+}
+
+static int run_open(void *arg)
+{
+    struct source *source = arg;
+    int r = jg__served_open(source->directory, source->path, &source->file);
+
+    if (r < 0 || source->file.size > SMALL)
+        return r;
+    r = read_whole(source);
+    (void)jg__fd_close(source->file.fd);
+    source->file.fd = -1;
+    return r;
+}
+
+/* ---------------------------------------------------------------- answers */
 
 /* What a field of a file is: "bytes 0-9/100". */
 static int add_content_range(jg_http_request *request, const struct jg__range *range, uint64_t size)
@@ -58,20 +104,16 @@ static int add_validators(jg_http_request *request, const struct jg__validators 
     return r;
 }
 
-/* Send these bytes of a file as the body that was announced. */
-static int send_bytes(jg_http_request *request, const jg__served *file,
-                      const struct jg__range *range)
+/* Send these bytes of an open file, as the transport cannot. */
+static int send_pieces(jg_http_request *request, int fd, uint64_t at, uint64_t left)
 {
-    uint64_t at = range->first, left = range->last - range->first + 1;
     const size_t capacity = left < PIECE ? (size_t)left : PIECE;
     char *buffer = jg_http_request_alloc(request, capacity);
-    int r = 0;
+    int r = buffer ? 0 : -ENOMEM;
 
-    if (!buffer)
-        return -ENOMEM;
     while (left > 0 && r == 0) {
         const size_t size = left < capacity ? (size_t)left : capacity;
-        int n = jg__disk_read(file->fd, buffer, (int)size, (int64_t)at);
+        int n = jg_file_read(fd, buffer, size, (int64_t)at);
 
         if (n <= 0)
             return n < 0 ? n : -EIO; /* it became shorter */
@@ -82,9 +124,27 @@ static int send_bytes(jg_http_request *request, const jg__served *file,
     return r;
 }
 
-/* Answer with an open file, whose type its path tells. */
-static int answer(jg_http_request *request, const jg__served *file, const char *path)
+/* Send these bytes of a file as the body that was announced. */
+static int send_bytes(jg_http_request *request, const struct source *source,
+                      const struct jg__range *range)
 {
+    const uint64_t size = range->last - range->first + 1;
+    uint64_t sent;
+    int r;
+
+    if (source->file.fd < 0)
+        return jg_http_write(request, source->whole + range->first, (size_t)size);
+
+    r = jg__http_write_file(request, source->file.fd, range->first, size, &sent);
+    if (r == -ENOTSUP)
+        return send_pieces(request, source->file.fd, range->first + sent, size - sent);
+    return r == 0 && sent < size ? -EIO : r;
+}
+
+/* Answer with a file, whose type its path tells. */
+static int answer(jg_http_request *request, const struct source *source)
+{
+    const jg__served *file = &source->file;
     const jg_http_head *head = jg_http_request_head(request);
     const int64_t now = jg__wall_clock() / JG_SECOND;
     const bool is_get = head->method == JG_HTTP_GET;
@@ -108,11 +168,11 @@ static int answer(jg_http_request *request, const jg__served *file, const char *
     if (status == 304)
         return jg_http_respond(request, status, NULL, NULL, 0);
 
-    r = jg_http_begin(request, status, jg__media_type(jg_text_from(path)),
+    r = jg_http_begin(request, status, jg__media_type(jg_text_from(source->path)),
                       (int64_t)(file->size > 0 ? range.last - range.first + 1 : 0));
     if (r < 0 || !is_get || file->size == 0)
         return r;
-    return send_bytes(request, file, &range);
+    return send_bytes(request, source, &range);
 }
 
 /* The status for a file that cannot be opened, or the error. */
@@ -135,16 +195,24 @@ static int status_of(int error)
 
 static int send_file(jg_http_request *request, int directory, const char *path)
 {
-    jg__served file;
-    int r = jg__served_open(directory, path, &file);
+    jg_http_server *server = request->connection->server;
+    jg__http_buffer *buffer = jg__http_buffer_take(server);
+    struct source source = {.directory = directory, .path = path};
+    int r;
 
-    if (r == -EISDIR)
-        return r;
-    if (r < 0)
-        return status_of(r);
+    if (!buffer)
+        return -ENOMEM;
 
-    r = answer(request, &file, path);
-    (void)jg__fd_close(file.fd);
+    source.whole = buffer->data;
+    r = jg_executor_run(NULL, run_open, &source);
+    if (r == 0) {
+        r = answer(request, &source);
+        if (source.file.fd >= 0)
+            (void)jg_file_close(source.file.fd); /* it was only read */
+    } else if (r != -EISDIR) {
+        r = status_of(r);
+    }
+    jg__http_buffer_give(server, buffer);
     return r;
 }
 
