@@ -9,6 +9,8 @@
 #include "http/handshake.h"
 #include "http/websocket.h"
 
+#include <juggle/http_client.h>
+#include <juggle/net.h>
 #include <juggle/test_kit.h>
 #include <juggle/websocket.h>
 
@@ -1531,6 +1533,81 @@ static void a_quiet_client_is_kept_and_told_when_the_server_stops(void **state)
     assert_int_equal(call.echoes, JG_WEBSOCKET_GOING_AWAY);
 }
 
+/* ---------------------------------------------------------------- over TCP */
+
+struct site {
+    jg_http_server server;
+    jg_listener listener;
+    char url[JG_ADDRESS_TEXT + 16];
+};
+
+static int on_connection(void *arg, int fd, const jg_address *peer)
+{
+    struct site *site = arg;
+
+    (void)peer;
+    return jg_http_serve_fd(&site->server, fd);
+}
+
+static int refuse_or_echo(jg_http_request *request, void *arg)
+{
+    return jg_text_is(jg_http_request_path(request), "/") ? echo(request, arg) : 404;
+}
+
+static int open_site(struct site *site)
+{
+    jg_loop *loop = jg_task_loop(jg_task_current());
+    jg_address address;
+    int r;
+
+    test_check(jg_address_parse("127.0.0.1:0", &address) == 0);
+    test_check(jg_http_server_open(&site->server, loop, refuse_or_echo, NULL, NULL) == 0);
+    r = jg_listen(&site->listener, loop, &address, NULL);
+    if (r == 0)
+        r = jg_listener_start(&site->listener, on_connection, site);
+    test_check(r == 0);
+    test_check(jg_listener_address(&site->listener, &address) == 0);
+    strcpy(site->url, "ws://");
+    return jg_address_format(&address, site->url + 5, JG_ADDRESS_TEXT);
+}
+
+static int connects_by_url(void *arg)
+{
+    struct site site;
+    jg_websocket_message message;
+    jg_websocket ws;
+    char missing[sizeof(site.url) + 16];
+
+    (void)arg;
+    test_check(open_site(&site) >= 0);
+    for (int i = 0; i < 2; i++) {
+        test_check(jg_websocket_connect(&ws, NULL, site.url, NULL) == 0);
+        test_check(jg_websocket_send(&ws, JG_WEBSOCKET_TEXT, "hello", 5) == 0);
+        test_check(jg_websocket_receive(&ws, &message) == 1);
+        test_check(jg_text_is(message.data, "hello"));
+        test_check(jg_websocket_close(&ws, JG_WEBSOCKET_NORMAL, NULL) == 0);
+        test_check(jg_websocket_close(&ws, JG_WEBSOCKET_NORMAL, NULL) == -EBADF);
+    }
+
+    snprintf(missing, sizeof(missing), "%s/nothing", site.url);
+    test_check(jg_websocket_connect(&ws, NULL, missing, NULL) == 404);
+    jg_listener_close(&site.listener);
+    test_check(jg_http_server_close(&site.server, JG_FOREVER) == 0);
+    test_check(jg_websocket_connect(&ws, NULL, site.url, NULL) == -ECONNREFUSED);
+    test_check(jg_websocket_connect(&ws, NULL, "wss://127.0.0.1/", NULL) == JG_EHTTP_NO_TLS);
+    test_check(jg_websocket_connect(&ws, NULL, "ftp://127.0.0.1/", NULL) == -EINVAL);
+    return 0;
+}
+
+static void a_client_connects_by_url(void **state)
+{
+    const int descriptors = test_open_descriptors();
+
+    (void)state;
+    assert_int_equal(jg_run(connects_by_url, NULL, NULL), 0);
+    assert_int_equal(test_open_descriptors(), descriptors);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1578,6 +1655,7 @@ int main(void)
         cmocka_unit_test(they_survive_cancellation_anywhere),
         cmocka_unit_test(they_survive_a_lack_of_memory_anywhere),
         cmocka_unit_test(a_quiet_client_is_kept_and_told_when_the_server_stops),
+        cmocka_unit_test(a_client_connects_by_url),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

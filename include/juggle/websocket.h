@@ -101,6 +101,7 @@ struct jg_websocket {
     bool client, shut, pinged, pong_waits, has_piece, is_final, is_whole;
     uint8_t random[32];
     char pong[125];
+    jg_stream own; /* of a client that connected by itself */
 };
 
 /**
@@ -119,19 +120,21 @@ JG_API int jg_websocket_accept(jg_websocket *ws, jg_http_request *request,
                                const jg_websocket_options *options);
 
 /**
- * Be the client on a stream that is connected already, over whatever transport. RFC 6455 4.1. To
- * limit the time, call it in a scope with a timeout.
+ * Be the client: connect to where a URL points, or take a stream that is connected already, over
+ * whatever transport. RFC 6455 4.1. To limit the time, call it in a scope with a timeout. aiohttp:
+ * ws_connect.
  *
- * stream    not to be used by anybody else until it was closed; then to be closed, or, after an
- *           error here, aborted.
- * url       ws://HOST[:PORT]/PATH, or http, or with TLS around the stream wss or https.
+ * stream    NULL: one over TCP is made, which jg_websocket_close closes. Or one that is not to be
+ *           used by anybody else until that was called; then to be closed, or, after an error here,
+ *           aborted.
+ * url       ws://HOST[:PORT]/PATH, or http; with TLS around a stream of yours wss or https.
  * options   or NULL.
  *
  * Returns   0, to be followed by jg_websocket_close on every path; the status, 200 to 999, with
  *           which the server refused; -EINVAL for a URL, protocol or field that is not valid;
  *           -EMSGSIZE for more than 4 KiB of them; -EPROTO for an answer that is not according to
- *           the RFC, or a JG_EHTTP_ error; JG_EHTTP_TRUNCATED if the connection ended;
- *           -ECONNRESET and the like; -ECANCELED; -ENOMEM.
+ *           the RFC, or a JG_EHTTP_ error; JG_EHTTP_TRUNCATED if the connection ended; an error as
+ *           of jg_connect_name, JG_EHTTP_NO_TLS; -ECONNRESET and the like; -ECANCELED; -ENOMEM.
  * Owns      nothing; `ws` and `stream` must stay until it was closed.
  * Thread    loop.
  * Suspends  yes.
@@ -206,7 +209,7 @@ JG_API int jg_websocket_shut(jg_websocket *ws, int code, const char *reason);
  * Returns   0 if both sides have closed; the error that it was over with; -EINVAL for `code` or
  *           `reason`, with the peer not told; -ETIMEDOUT; -ECANCELED. It is closed in any case.
  *           -EBADF if it was already.
- * Owns      nothing; the memory is yours again. The stream stays open.
+ * Owns      nothing; the memory is yours again. A stream of yours stays open.
  * Thread    loop.
  * Suspends  yes.
  */

@@ -16,6 +16,7 @@
 #include "platform/entropy.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define MAX_MESSAGE   ((size_t)1 << 20)
 #define MOST_SENT     ((size_t)1 << 30)
@@ -408,16 +409,15 @@ void jg__websocket_begin(jg_websocket *ws, jg_stream *stream, bool client, const
 
     if (!options)
         options = &none;
-    *ws = (jg_websocket){
-        .stream = stream,
-        .loop = stream->loop,
-        .client = client,
-        .protocol = protocol,
-        .limit = options->max_message > 0 ? options->max_message : MAX_MESSAGE,
-        .close_timeout = options->close_timeout > 0 ? options->close_timeout : CLOSE_TIMEOUT,
-        .bytes_in = jg_stream_bytes_in(stream),
-        .bytes_out = jg_stream_bytes_out(stream),
-    };
+    memset(ws, 0, offsetof(jg_websocket, own)); /* which may be the stream */
+    ws->stream = stream;
+    ws->loop = stream->loop;
+    ws->client = client;
+    ws->protocol = protocol;
+    ws->limit = options->max_message > 0 ? options->max_message : MAX_MESSAGE;
+    ws->close_timeout = options->close_timeout > 0 ? options->close_timeout : CLOSE_TIMEOUT;
+    ws->bytes_in = jg_stream_bytes_in(stream);
+    ws->bytes_out = jg_stream_bytes_out(stream);
     jg__frame_decoder_init(decoder_of(ws), !client, ws->limit);
     jg_op_init(&ws->ponging, ws->loop, on_drained, ws);
     jg_timer_init(&ws->alive, on_alive, ws);
@@ -478,6 +478,8 @@ static void release(jg_websocket *ws)
     jg_op_cancel(&ws->ponging);
     jg__unlink(&ws->ponging.call.link);
     drop_message(ws);
+    if (ws->stream == &ws->own)
+        jg_stream_abort(&ws->own); /* nothing is left to be sent, unless nobody listens */
     ws->stream = NULL;
 }
 

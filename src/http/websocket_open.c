@@ -10,10 +10,13 @@
 #include "http/writer.h"
 #include "platform/entropy.h"
 
+#include <juggle/http_client.h>
 #include <juggle/http_field.h>
+#include <juggle/net.h>
 #include <juggle/url.h>
 
 #include <errno.h>
+#include <string.h>
 
 enum { HEAD_SIZE = 4096, FIELDS = 64, INTERIM = 16 };
 
@@ -155,17 +158,13 @@ static int put_fields(struct jg__output *output, const jg_websocket_options *opt
     return r;
 }
 
-static int send_request(jg_stream *stream, const char *url_text, const char *key,
+static int send_request(jg_stream *stream, const jg_url *url, const char *key,
                         const jg_websocket_options *options)
 {
     char head[HEAD_SIZE];
     struct jg__output output = jg__output(head, sizeof(head));
-    jg_url url;
-    int r = jg_url_parse(jg_text_from(url_text), &url);
+    int r = put_target(&output, url);
 
-    if (r < 0)
-        return -EINVAL;
-    r = put_target(&output, &url);
     jg__output_string(&output, "Connection: Upgrade\r\nUpgrade: websocket\r\n"
                                "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ");
     jg__output_string(&output, key);
@@ -242,8 +241,23 @@ static int receive_response(jg_stream *stream, const char *key, const jg_websock
     return -EPROTO;
 }
 
-int jg_websocket_connect(jg_websocket *ws, jg_stream *stream, const char *url,
-                         const jg_websocket_options *options)
+/* Open a stream to where the URL points. */
+static int connect_to(jg_stream *stream, const jg_url *url)
+{
+    char host[256];
+
+    if (url->secure)
+        return JG_EHTTP_NO_TLS;
+    if (url->host.size >= sizeof(host))
+        return -EINVAL; /* no name is as long */
+    memcpy(host, url->host.data, url->host.size);
+    host[url->host.size] = 0;
+    return jg_connect_name(stream, host, url->port, NULL);
+}
+
+/* Agree on a stream that is connected. */
+static int shake_hands(jg_websocket *ws, jg_stream *stream, const jg_url *url,
+                       const jg_websocket_options *options)
 {
     char key[JG__WEBSOCKET_KEY_SIZE];
     const char *protocol = NULL;
@@ -259,5 +273,26 @@ int jg_websocket_connect(jg_websocket *ws, jg_stream *stream, const char *url,
         r = receive_response(stream, key, options, &protocol);
     if (r == 0)
         jg__websocket_begin(ws, stream, true, protocol, options);
+    return r;
+}
+
+int jg_websocket_connect(jg_websocket *ws, jg_stream *stream, const char *url,
+                         const jg_websocket_options *options)
+{
+    jg_url target;
+    int r;
+
+    if (jg_url_parse(jg_text_from(url), &target) < 0)
+        return -EINVAL;
+    if (stream)
+        return shake_hands(ws, stream, &target, options);
+
+    r = connect_to(&ws->own, &target);
+    if (r < 0)
+        return r;
+
+    r = shake_hands(ws, &ws->own, &target, options);
+    if (r != 0)
+        jg_stream_abort(&ws->own);
     return r;
 }
