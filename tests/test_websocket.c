@@ -1517,20 +1517,37 @@ static int stops(void *arg)
     return 0;
 }
 
-static void a_quiet_client_is_kept_and_told_when_the_server_stops(void **state)
+static void keep_quiet(const jg_http_server_options *options)
 {
     struct world world;
     struct call call = {.echoes = 0};
 
-    (void)state;
     world_init(&world);
-    assert_int_equal(jg_http_server_open(&call.server, world.loop, echo, NULL, NULL), 0);
+    assert_int_equal(jg_http_server_open(&call.server, world.loop, echo, NULL, options), 0);
     assert_int_equal(jg_test_pair(world.loop, &call.ours, &call.theirs, NULL), 0);
     assert_int_equal(jg_http_serve(&call.server, &call.ours, NULL, NULL), 0);
     assert_int_equal(jg_spawn(&world.root, stays, &call, NULL), 0);
     assert_int_equal(jg_spawn(&world.root, stops, &call, NULL), 0);
     world_done(&world);
     assert_int_equal(call.echoes, JG_WEBSOCKET_GOING_AWAY);
+}
+
+static void a_quiet_client_is_kept_and_told_when_the_server_stops(void **state)
+{
+    (void)state;
+    keep_quiet(NULL);
+}
+
+static void the_time_limits_of_requests_end_with_the_upgrade(void **state)
+{
+    (void)state;
+    keep_quiet(&(jg_http_server_options){
+        .header_timeout = JG_SECOND,
+        .body_timeout = JG_SECOND,
+        .idle_timeout = JG_SECOND,
+        .handler_timeout = JG_SECOND,
+        .flags = JG_HTTP_CANCEL_ON_DISCONNECT,
+    });
 }
 
 /* ---------------------------------------------------------------- over TCP */
@@ -1655,6 +1672,7 @@ int main(void)
         cmocka_unit_test(they_survive_cancellation_anywhere),
         cmocka_unit_test(they_survive_a_lack_of_memory_anywhere),
         cmocka_unit_test(a_quiet_client_is_kept_and_told_when_the_server_stops),
+        cmocka_unit_test(the_time_limits_of_requests_end_with_the_upgrade),
         cmocka_unit_test(a_client_connects_by_url),
     };
 

@@ -298,8 +298,8 @@ JG_API int jg_http_send_event(jg_http_request *request, const char *event, const
 
 /**
  * Leave HTTP: answer 101 with the fields that were added, and have the stream for what follows,
- * WebSocket say. What the client sent already is buffered in it. When the handler returns, the
- * server closes it.
+ * WebSocket say. What the client sent already is buffered in it. The server's limits of time do not
+ * count any more. When the handler returns, the server closes it.
  *
  * protocol  the value of Upgrade.
  * ret_stream  not to be closed; lasts until the handler returns.

@@ -433,6 +433,8 @@ int jg_http_upgrade(jg_http_request *request, const char *protocol, jg_stream **
     request->status = 101;
     request->upgraded = true;
     request->keep_alive = false;
+    c->limit = JG_FOREVER; /* the handler's time was for an answer */
+    jg__http_set_waits_deadline(c);
     r = send_head(request, &output);
     if (r == 0)
         r = jg__http_flush(c);
