@@ -39,14 +39,6 @@ static inline int api_answer(jg_http_request *request, void *arg)
     return jg_http_respond(request, 200, "application/json", text, (size_t)size);
 }
 
-static inline int api_on_connection(void *arg, int fd, const jg_address *peer)
-{
-    struct api *api = arg;
-
-    (void)peer;
-    return jg_http_serve_fd(&api->server, fd);
-}
-
 static inline int api_start(void *arg)
 {
     struct api *api = arg;
@@ -60,7 +52,7 @@ static inline int api_start(void *arg)
     check(jg_address_format(&address, text, sizeof text), "address");
     snprintf(api->url, sizeof api->url, "http://%s/", text);
     check(jg_http_server_open(&api->server, loop, api_answer, api, NULL), api->name);
-    return jg_listener_start(&api->listener, api_on_connection, api);
+    return jg_listener_start(&api->listener, jg_http_serve_fd, &api->server);
 }
 
 static inline int api_stop(void *arg)

@@ -1558,14 +1558,6 @@ struct site {
     char url[JG_ADDRESS_TEXT + 16];
 };
 
-static int on_connection(void *arg, int fd, const jg_address *peer)
-{
-    struct site *site = arg;
-
-    (void)peer;
-    return jg_http_serve_fd(&site->server, fd);
-}
-
 static int refuse_or_echo(jg_http_request *request, void *arg)
 {
     return jg_text_is(jg_http_request_path(request), "/") ? echo(request, arg) : 404;
@@ -1581,7 +1573,7 @@ static int open_site(struct site *site)
     test_check(jg_http_server_open(&site->server, loop, refuse_or_echo, NULL, NULL) == 0);
     r = jg_listen(&site->listener, loop, &address, NULL);
     if (r == 0)
-        r = jg_listener_start(&site->listener, on_connection, site);
+        r = jg_listener_start(&site->listener, jg_http_serve_fd, &site->server);
     test_check(r == 0);
     test_check(jg_listener_address(&site->listener, &address) == 0);
     strcpy(site->url, "ws://");

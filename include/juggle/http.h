@@ -18,6 +18,7 @@
 #ifndef JUGGLE_HTTP_H
 #define JUGGLE_HTTP_H
 
+#include <juggle/address.h>
 #include <juggle/coro.h>
 #include <juggle/http_parser.h>
 #include <juggle/stream.h>
@@ -126,8 +127,9 @@ JG_API int jg_http_server_close_start(jg_http_server *server, jg_time grace, jg_
 JG_API int jg_http_serve(jg_http_server *server, jg_stream *stream, jg_call_fn on_closed,
                          void *arg);
 
-/* As jg_http_serve, with a connected socket, which is the server's if this returns 0; and -EBADF. */
-JG_API int jg_http_serve_fd(jg_http_server *server, int fd);
+/* As jg_http_serve, with a connected socket, which is the server's if this returns 0; and -EBADF.
+   `peer` or NULL. For jg_listener_start, of net.h, too, with the jg_http_server as its `arg`. */
+JG_API int jg_http_serve_fd(void *server, int fd, const jg_address *peer);
 
 /* How many connections a server has. */
 JG_API size_t jg_http_server_connections(const jg_http_server *server);

@@ -45,14 +45,6 @@ static void on_done(void *arg, jg_http_request *request)
 
 /* ---------------------------------------------------------------- listening */
 
-static int on_connection(void *arg, int fd, const jg_address *peer)
-{
-    struct program *program = arg;
-
-    (void)peer;
-    return jg_http_serve_fd(&program->server, fd);
-}
-
 /* Tell people, and scripts, that there is somebody to connect to, and where. */
 static void announce(const jg_listener *listener)
 {
@@ -77,7 +69,7 @@ static int start_listening(struct program *program, jg_loop *loop)
     int r = jg_listen(&program->listener, loop, &program->address, &options);
 
     if (r == 0)
-        r = jg_listener_start(&program->listener, on_connection, program);
+        r = jg_listener_start(&program->listener, jg_http_serve_fd, &program->server);
     if (r == 0 && program->announces)
         announce(&program->listener);
     return r;

@@ -244,8 +244,9 @@ int jg_http_serve(jg_http_server *server, jg_stream *stream, jg_call_fn on_close
     return 0;
 }
 
-int jg_http_serve_fd(jg_http_server *server, int fd)
+int jg_http_serve_fd(void *arg, int fd, const jg_address *peer)
 {
+    jg_http_server *server = arg;
     jg__connection *connection;
     int r = refuse(server);
 
@@ -261,6 +262,8 @@ int jg_http_serve_fd(jg_http_server *server, int fd)
         give_connection(server, connection);
         return r;
     }
+    if (peer)
+        jg__stream_tell_peer(&connection->stream_of_fd, peer);
     connection->server = server;
     connection->stream = &connection->stream_of_fd;
     connection->on_closed = NULL;
