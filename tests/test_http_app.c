@@ -184,7 +184,11 @@ static void methods_are_told(void **state)
     route(app, "PURGE", "/a", "purged");
     expect(app, "PUT /a", "200 put name=a");
     expect(app, "PURGE /a", "200 purged");
-    expect(app, "OTHER /a", "405 405 Method Not Allowed\n");
+    expect(app, "PURGE /b", "405 405 Method Not Allowed\n");
+    expect(app, "PURGE /b/c", "404 404 Not Found\n");
+    expect(app, "OTHER /a", "501 501 Not Implemented\n");
+    expect(app, "OTHER /b/c", "501 501 Not Implemented\n");
+    expect(app, "get /a", "501 501 Not Implemented\n");
     table = run_app(app, "POST /a HTTP/1.1\r\n" HOST END "OPTIONS /a HTTP/1.1\r\n" HOST END
                          "HEAD /a HTTP/1.1\r\n" HOST END "OPTIONS * HTTP/1.1\r\n" HOST END);
     table_expect(table,
@@ -195,6 +199,9 @@ static void methods_are_told(void **state)
                  "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"
                  "HTTP/1.1 204 No Content\r\nAllow: OPTIONS\r\n\r\n");
     free(table);
+    route(app, "*", "/any/thing", "any");
+    expect(app, "OTHER /any/thing", "200 any");
+    expect(app, "OTHER /a", "405 405 Method Not Allowed\n");
     free_app(app);
 }
 

@@ -39,8 +39,9 @@ JG_API void jg_app_free(jg_app *app);
 
 /**
  * Have a handler for a path. Where several routes match, literal segments win over captures, these
- * over rests. A path that is known with other methods is answered with 405, GET serves HEAD as
- * well, OPTIONS is answered with what there is, unless a route says otherwise.
+ * over rests. A path that is known with other methods is answered with 405, a method of nobody's
+ * with 501, GET serves HEAD as well, OPTIONS is answered with what there is, unless a route says
+ * otherwise.
  *
  * methods   one or several, with spaces between: "GET POST"; "*": any.
  * path      "/users/{name}/files/{rest...}": a capture stands for a segment that is not empty, with
@@ -66,7 +67,7 @@ JG_API int jg_app_route(jg_app *app, const char *methods, const char *path, jg_h
 JG_API int jg_app_middleware(jg_app *app, jg_http_handler handler, void *arg);
 
 /* For middlewares: what comes next. Returns what that returned; a status it returned is not
-   answered yet. Where no route matches, that is 404 or 405. Suspends yes. */
+   answered yet. Where no route matches, that is 404, 405 or 501. Suspends yes. */
 JG_API int jg_http_next(jg_http_request *request);
 
 /**

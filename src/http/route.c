@@ -543,6 +543,18 @@ static void find(struct search *search, const jg_app *app, jg_http_request *requ
         (void)search_below(search, app->root, jg_http_request_path(request));
 }
 
+/* Whether there is anything that the method could be used for. */
+static bool is_implemented(const jg_app *app, const struct search *search)
+{
+    const jg__route *route = app->routes;
+
+    if (search->method != JG_HTTP_OTHER)
+        return true;
+    while (route && !serves(route, search->method, search->method_name))
+        route = route->next_of_app;
+    return route != NULL;
+}
+
 int jg__route_find(const jg_app *app, jg_http_request *request)
 {
     const jg_http_head *head = &request->parser.head;
@@ -554,6 +566,8 @@ int jg__route_find(const jg_app *app, jg_http_request *request)
     find(&search, app, request, NULL);
     request->allowed = search.allowed;
     if (!search.found) {
+        if (!is_implemented(app, &search))
+            return 501; /* RFC 9110 9.1 */
         if (!search.known)
             return 404;
         return head->method == JG_HTTP_OPTIONS ? 204 : 405;
