@@ -6,6 +6,9 @@
 
 #include "core/loop.h"
 #include "http/access_log.h"
+#include "http/server.h"
+
+#include <unistd.h>
 
 #define HOST "Host: a\r\n"
 #define END  "\r\n"
@@ -1161,6 +1164,69 @@ static void nothing_is_allocated_for_each_request(void **state)
     free(table);
 }
 
+/* ---------------------------------------------------------------- idle connections */
+
+static int think(jg_http_request *request, void *arg)
+{
+    (void)arg;
+    (void)jg_sleep(JG_SECOND);
+    return jg_http_respond(request, 200, NULL, "x", 1);
+}
+
+/* Have `count` more connections with a request each, at the same time, until all are answered. */
+static void ask_on(struct table *table, int (*clients)[2], int count)
+{
+    static const char text[] = "GET / HTTP/1.1\r\n" HOST END;
+    jg_loop *loop = table->world.loop;
+    char answer[200];
+
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(test_socketpair(clients[i]), 0);
+        assert_int_equal(jg_http_serve_fd(&table->server, clients[i][0], NULL), 0);
+        assert_int_equal(write(clients[i][1], text, sizeof(text) - 1), sizeof(text) - 1);
+    }
+    for (int i = 0; i < count; i++) {
+        while (read(clients[i][1], answer, sizeof(answer)) < 0)
+            assert_true(jg_loop_run_once(loop, JG_FOREVER) >= 0);
+        assert_memory_equal(answer, "HTTP/1.1 200 ", 13);
+    }
+}
+
+static void an_idle_connection_has_nothing_but_itself(void **state)
+{
+    enum { SOME = 70, MORE = 40 }; /* more than there are spares */
+    struct table *table = table_new(think, NULL);
+    const struct test_memory *memory = test_loop_memory(table->world.loop);
+    int clients[SOME + MORE][2];
+    size_t before;
+    jg_op op;
+    int done = 0;
+
+    (void)state;
+    ask_on(table, clients, SOME);
+    before = memory->live;
+    ask_on(table, clients + SOME, MORE);
+    assert_true(memory->live - before <= MORE * 1024);
+    assert_int_equal(jg_loop_task_counters(table->world.loop).stacks, 0);
+    for (const jg_link *link = table->server.connections.next; link != &table->server.connections;
+         link = link->next) {
+        const jg__connection *c = jg__container_of(link, jg__connection, link);
+
+        assert_null(c->request);
+        assert_null(c->output);
+        assert_null(c->stream->input);
+        assert_null(c->stream->output);
+    }
+    assert_int_equal(jg_http_server_connections(&table->server), SOME + MORE);
+    for (int i = 0; i < SOME + MORE; i++)
+        close(clients[i][1]);
+    jg_op_init(&op, table->world.loop, test_count_call, &done);
+    assert_int_equal(jg_http_server_close_start(&table->server, JG_FOREVER, &op), 0);
+    world_done(&table->world);
+    assert_int_equal(done, 1);
+    free(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1223,6 +1289,7 @@ int main(void)
         cmocka_unit_test(values_are_released_with_the_request),
         cmocka_unit_test(memory_that_fails_anywhere_loses_nothing),
         cmocka_unit_test(nothing_is_allocated_for_each_request),
+        cmocka_unit_test(an_idle_connection_has_nothing_but_itself),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
