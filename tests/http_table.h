@@ -31,8 +31,10 @@ struct table {
     size_t most;                           /* bytes that it reads at a time; 0: any number */
     jg_time rest;                          /* before each read */
     void (*on_bytes)(struct table *table); /* some were received; or NULL */
+    jg_time stay;                          /* that the client is there after the end */
     jg_time grace;                         /* of the close, at the end */
     int closed;                            /* calls of on_closed */
+    jg_time closed_at;
     int close_status;
     jg_time began_at; /* when the client saw the first byte */
     jg_time ended_at; /* and the end */
@@ -47,6 +49,7 @@ static inline void table_on_closed(void *arg)
     struct table *table = arg;
 
     table->closed++;
+    table->closed_at = jg_loop_now(table->world.loop);
 }
 
 static inline int table_send(void *arg)
@@ -106,6 +109,7 @@ static inline int table_main(void *arg)
     jg_job jobs[2] = {{.fn = table_send, .arg = table}, {.fn = table_receive, .arg = table}};
 
     test_check(jg_gather(jobs, 2, JG_KEEP_GOING) == 0);
+    (void)jg_sleep(table->stay);
     jg_stream_abort(&table->client);
     table->close_status = jg_http_server_close(&table->server, table->grace);
     return 0;

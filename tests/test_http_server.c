@@ -610,6 +610,43 @@ static void a_slow_head_has_its_time_in_all(void **state)
     free(table);
 }
 
+/* Send a byte that arrives in the turn in which the time is found to be over, before that is. */
+static void send_byte(void *arg)
+{
+    struct table *table = arg;
+
+    test_check(jg_stream_write(&table->client, "x", 1) == 0);
+    test_check(jg_test_advance(table->world.loop, JG_SECOND) == 0);
+}
+
+static struct table *send_at_the_last_moment(const char *text, jg_time limit, int closed_after)
+{
+    struct table *table = table_new(site, NULL);
+    jg_timer timer;
+
+    jg_timer_init(&timer, send_byte, table);
+    jg_call_later(table->world.loop, &timer, limit - JG_MILLISECOND);
+    table->text = text;
+    table->keep_open = true;
+    table->stay = 100 * JG_SECOND;
+    table_run(table);
+    assert_int_equal(table->closed_at / JG_SECOND, closed_after);
+    return table;
+}
+
+static void bytes_in_the_last_moment_gain_no_time(void **state)
+{
+    struct table *table;
+
+    (void)state;
+    table = send_at_the_last_moment("GET / HTTP/1.1\r\nHo", 30 * JG_SECOND, 35);
+    assert_memory_equal(table->output, "HTTP/1.1 408 Request Timeout\r\n", 30);
+    free(table);
+    table = send_at_the_last_moment("GET / HTTP/1.1\r\n" HOST "Connection: close\r\n" END,
+                                    5 * JG_SECOND, 5);
+    free(table);
+}
+
 static void a_body_that_does_not_come_is_408(void **state)
 {
     struct table *table =
@@ -1265,6 +1302,7 @@ int main(void)
         cmocka_unit_test(an_idle_connection_is_closed),
         cmocka_unit_test(a_head_that_does_not_end_is_408),
         cmocka_unit_test(a_slow_head_has_its_time_in_all),
+        cmocka_unit_test(bytes_in_the_last_moment_gain_no_time),
         cmocka_unit_test(a_body_that_does_not_come_is_408),
         cmocka_unit_test(a_handler_has_its_time),
         cmocka_unit_test(a_handler_in_time_is_not_cut),

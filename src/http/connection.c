@@ -315,6 +315,10 @@ static int parse(jg__connection *c, const char *data, size_t size)
     if (r == 0 && !c->at_end) {
         if (c->state != JG__HTTP_HEAD)
             jg__http_set_deadline(c, jg__http_after(c, c->server->options.header_timeout));
+        else if (c->deadline <= jg_loop_time(c->server->loop)) {
+            refuse_head(c, 408); /* these bytes came at the last moment */
+            return 0;
+        }
         c->state = JG__HTTP_HEAD;
         (void)jg__http_flush(c); /* an error will be seen in the answer */
         wait_for_input(c, size + 1);
@@ -499,8 +503,8 @@ static void on_deadline(void *arg)
         on_busy_too_long(c, now);
         return;
     }
-    if (!jg_op_pending(&c->op))
-        return; /* something came in time, and is yet to be told */
+    if (!jg_op_pending(&c->op) && c->state != JG__HTTP_LINGER)
+        return; /* something came in time, and is yet to be told: see what it makes of the head */
     if (c->state == JG__HTTP_HEAD)
         refuse_head(c, 408);
     else
