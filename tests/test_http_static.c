@@ -422,6 +422,33 @@ static void a_client_that_takes_no_more_of_a_file_is_cut(void **state)
     }
 }
 
+static int close_soon(void *arg)
+{
+    struct table *table = arg;
+
+    test_check(jg_sleep(10 * JG_SECOND) == 0);
+    test_check(jg_http_server_close(&table->server, JG_SECOND) == -ETIMEDOUT);
+    return 0;
+}
+
+static void a_server_that_closes_cuts_what_it_sends(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct table *table = table_of("GET /files/huge HTTP/1.1\r\n" HOST END);
+
+        make_huge();
+        table->sockets = i;
+        table->keep_open = true;
+        table->on_bytes = go_deaf;
+        assert_int_equal(jg_spawn(&table->world.root, close_soon, table, NULL), 0);
+        run(table);
+        assert_true(table->received < HUGE);
+        assert_int_equal(reports, 0);
+        free(table);
+    }
+}
+
 /* ---------------------------------------------------------------- slow disks */
 
 enum { THREADS = 16 };
@@ -550,6 +577,7 @@ int main(void)
         cmocka_unit_test(a_file_that_is_cut_while_it_is_sent_cuts_the_connection),
         cmocka_unit_test(a_slow_client_gets_its_file),
         cmocka_unit_test(a_client_that_takes_no_more_of_a_file_is_cut),
+        cmocka_unit_test(a_server_that_closes_cuts_what_it_sends),
         cmocka_unit_test(a_slow_disk_holds_up_nobody_else),
         cmocka_unit_test(memory_that_fails_anywhere_leaves_no_descriptor),
         cmocka_unit_test(a_directory_that_is_not_there_is_an_error),

@@ -86,7 +86,7 @@ JG_API int jg_app_mount(jg_app *app, const char *prefix, jg_app *sub);
 /**
  * Serve the files below a directory, for GET and HEAD: with ranges, conditional requests, and types
  * by their extensions. "index.html" stands for its directory. Names that begin with a dot are not
- * found, nor what is no regular file.
+ * found, nor what is no regular file. No path leads out of the directory, but a symbolic link does.
  *
  * prefix    "/files".
  *
