@@ -86,6 +86,8 @@ static void transcript_head(struct transcript *transcript, const jg_http_head *h
         jg_text name = jg_http_head_name(head, field);
         jg_text value = jg_http_head_text(head, field->value);
 
+        if (memchr(name.data, 0, name.size) || memchr(name.data, ' ', name.size))
+            abort(); /* whatever comes, this is no name */
         transcript_note(transcript, " [");
         transcript_add(transcript, name.data, name.size);
         transcript_note(transcript, "|");

@@ -696,6 +696,12 @@ static void known_names_are_recognised_in_any_case(void **state)
                 assert_int_equal(name_of(name), letter && bits[b] == 32 ? i : JG_HTTP_NAMES);
             }
         }
+        for (k = strlen(names[i]) + 1; k <= 32; k++) {
+            char padded[48] = {0};
+
+            memcpy(padded, names[i], strlen(names[i]));
+            assert_int_equal(jg__http_name(padded, k), JG_HTTP_NAMES);
+        }
         strcat(strcpy(name, names[i]), "x");
         assert_int_equal(name_of(name), JG_HTTP_NAMES);
         for (k = strlen(names[i]) - 1; k > 0; k--) {

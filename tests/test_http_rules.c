@@ -457,6 +457,8 @@ static void field_lines(void **state)
         {"9112 5, no name", FIELD(": b\r\n"), 400, .then = CLOSED},
         {"9112 5, no colon", FIELD("A\r\n"), 400, .then = CLOSED},
         {"9110 5.1, no token", FIELD("A(B: c\r\n"), 400, .then = CLOSED},
+        {"9110 5.1, NULs in a name", FIELD("Expect\0\0\0\0\0\0\0\0\0\0\0\0: 100-continue\r\n"), 400,
+         .then = CLOSED},
         {"9110 5.1, obs-text in a name", FIELD("\xc3\xa4: c\r\n"), 400, .then = CLOSED},
         {"9110 5.5, NUL", FIELD("A: b\0c\r\n"), 400, .then = CLOSED},
         {"9110 5.5, a control", FIELD("A: b\033c\r\n"), 400, .then = CLOSED},

@@ -74,6 +74,8 @@ static unsigned hash(const char *name, size_t size)
 /* Whether a name of at most MAX_SIZE bytes is `known`. */
 static bool is(const char *name, size_t size, const char *known)
 {
+    if (known[size - 1] == '\0')
+        return false; /* it is shorter: NULs would be taken for its padding */
     if (size < 8) {
         uint64_t mask = UINT64_MAX >> (64 - 8 * size);
 
