@@ -103,7 +103,7 @@ static jg_app *make_app(void)
 
     assert_int_equal(jg_app_new(NULL, &app), 0);
     snprintf(one, sizeof(one), "%s/a.txt", directory);
-    assert_int_equal(jg_app_route(app, "GET", "/one", send_one, one), 0);
+    assert_int_equal(jg_app_route(app, "GET POST", "/one", send_one, one), 0);
     assert_int_equal(jg_app_static(app, "/files", directory), 0);
     return app;
 }
@@ -193,6 +193,8 @@ static void files_are_sent(void **state)
     (void)state;
     expect("GET /files/a.txt HTTP/1.1\r\n" HOST END, head_of("200 OK", "10", "", "0123456789"));
     expect("GET /one HTTP/1.1\r\n" HOST END, head_of("200 OK", "10", "", "0123456789"));
+    expect("POST /one HTTP/1.1\r\n" HOST "Range: bytes=2-4\r\n" END,
+           head_of("200 OK", "10", "", "0123456789"));
     expect("HEAD /files/a.txt HTTP/1.1\r\n" HOST END, head_of("200 OK", "10", "", ""));
     table = get("GET /files/large HTTP/1.1\r\n" HOST END);
     assert_true(table->received > sizeof(large));

@@ -147,7 +147,6 @@ static int answer(jg_http_request *request, const struct source *source)
     const jg__served *file = &source->file;
     const jg_http_head *head = jg_http_request_head(request);
     const int64_t now = jg__wall_clock() / JG_SECOND;
-    const bool is_get = head->method == JG_HTTP_GET;
     struct jg__range range = {0, file->size - 1};
     struct jg__validators validators;
     char etag[JG__ETAG_SIZE];
@@ -158,7 +157,7 @@ static int answer(jg_http_request *request, const struct source *source)
     status = jg__precondition_evaluate(head, &validators, now);
     if (status == 412)
         return status;
-    if (status == 200 && is_get)
+    if (status == 200)
         status = jg__range_evaluate(head, &validators, now, file->size, &range);
     r = status == 416 ? 0 : add_validators(request, &validators);
     if (r == 0 && (status == 206 || status == 416))
@@ -170,7 +169,7 @@ static int answer(jg_http_request *request, const struct source *source)
 
     r = jg_http_begin(request, status, jg__media_type(jg_text_from(source->path)),
                       (int64_t)(file->size > 0 ? range.last - range.first + 1 : 0));
-    if (r < 0 || !is_get || file->size == 0)
+    if (r < 0 || head->method == JG_HTTP_HEAD || file->size == 0)
         return r;
     return send_bytes(request, source, &range);
 }
