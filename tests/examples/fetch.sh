@@ -23,7 +23,7 @@ tail -n 1 "$scratch/summary" | awk '$1 != 5 || $2 != "URLs" || $4 < 301 || $11 <
     fail "the summary was «$(cat "$scratch/summary")»"
 
 status=0
-output=$("$1" -t 0.2 "$url/ext/sleep/1500" "$url/" http://127.0.0.1:1/ ftp://a/ https://127.0.0.1/ \
+output=$("$1" -t 1 "$url/ext/sleep/1500" "$url/" http://127.0.0.1:1/ ftp://a/ https://127.0.0.1/ \
     2>/dev/null) || status=$?
 expect "$output" "error timeout $url/ext/sleep/1500
 200 13 $url/
