@@ -247,28 +247,27 @@ int jg_http_write(jg_http_request *request, const void *data, size_t size)
     return r;
 }
 
-int jg__http_write_file(jg_http_request *request, int fd, uint64_t offset, uint64_t size,
-                        uint64_t *ret_sent)
+int jg__http_write_file(jg_http_request *request, int fd, uint64_t offset, size_t size,
+                        size_t *ret_sent)
 {
     jg__connection *c = request->connection;
     jg_stream_writing writing = {.sent = 0};
+    size_t sent = 0;
     int r = jg__http_flush(c); /* what comes before */
 
-    *ret_sent = 0;
-    while (r == 0 && *ret_sent < size) {
-        const uint64_t left = size - *ret_sent;
-
-        r = jg__http_wait(
-            c, JG__HTTP_WRITING,
-            jg__stream_send_file_start(c->stream, &writing, fd, (int64_t)(offset + *ret_sent),
-                                       left < SIZE_MAX ? (size_t)left : SIZE_MAX, jg__coro_op()));
-        *ret_sent += writing.sent;
-        request->bytes_out += writing.sent;
-        if (r == 0 && writing.sent < left)
-            break; /* there is no more of it */
+    while (r == 0 && sent < size) {
+        r = jg__http_wait(c, JG__HTTP_WRITING,
+                          jg__stream_send_file_start(c->stream, &writing, fd,
+                                                     (int64_t)(offset + sent), size - sent,
+                                                     jg__coro_op()));
+        sent += writing.sent;
+        if (r == 0)
+            break; /* all of it, or as much as there is */
         if (r == -ETIMEDOUT && writing.sent > 0)
             r = 0;
     }
+    request->bytes_out += sent;
+    *ret_sent = sent;
     if (r < 0 && r != -ECANCELED && r != -ENOTSUP)
         c->error = r;
     return r;

@@ -208,8 +208,8 @@ int jg__http_answer_plain(jg_http_request *request, int status);
 /* Write a part of a file as the rest of a body of announced length, by the transport, waiting until
    it has all of it. Returns 0, with less sent where the file ends; -ENOTSUP if what is left has to
    be written in another way; or an error. In any case *ret_sent bytes were sent. */
-int jg__http_write_file(jg_http_request *request, int fd, uint64_t offset, uint64_t size,
-                        uint64_t *ret_sent);
+int jg__http_write_file(jg_http_request *request, int fd, uint64_t offset, size_t size,
+                        size_t *ret_sent);
 
 /* The handler is done: end the body. Returns 0, or an error if the connection has to be cut. */
 int jg__http_response_end(jg_http_request *request);

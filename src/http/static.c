@@ -5,9 +5,10 @@
  * No request leaves the directory: the path is taken as it was sent, its escapes are undone once,
  * and what then is not a plain way down is not found.
  *
- * Files are opened, read and closed by the executor, since a disk may be slow. A small one is done
- * with in one job; of a larger one the transport sends what it can by itself, which is sendfile(2),
- * and the rest is read piece by piece as the client takes them.
+ * What the system has in memory is opened and read at once, all else by the executor, since a disk
+ * may be slow. A small file is read as a whole. Of a larger one the transport sends what it can by
+ * itself, which is sendfile(2), a window at a time that was seen to be in memory; where it cannot,
+ * the file is read piece by piece as the client takes them.
  */
 #include "http/app.h"
 
@@ -30,6 +31,7 @@
 #define MOST_PATH 1024   /* bytes of a path in the directory */
 #define PIECE     65536u /* bytes read at a time */
 #define SMALL     JG__HTTP_BUFFER
+#define WINDOW    (512u << 10) /* bytes sent at a time */
 #define INDEX     "index.html"
 
 /* A file to be sent. */
@@ -38,17 +40,21 @@ struct source {
     const char *path; /* in it */
     jg__served file;  /* its descriptor is negative if all of it is in `whole` */
     char *whole;      /* has room for SMALL bytes */
+    bool at_once;     /* it was opened without a wait */
+    uint64_t at;      /* of the window that is fetched */
+    size_t size;
 };
 
-/* ---------------------------------------------------------------- in the executor */
+/* ---------------------------------------------------------------- on the disk */
 
-static int read_whole(const struct source *source)
+static int read_whole(const struct source *source, bool at_once)
 {
     const int size = (int)source->file.size;
     int done = 0;
 
     while (done < size) {
-        int n = jg__disk_read(source->file.fd, source->whole + done, size - done, done);
+        int n =
+            jg__served_read(source->file.fd, source->whole + done, size - done, done, at_once);
 
         if (n <= 0)
             return n < 0 ? n : -EIO; /* it became shorter */
@@ -57,17 +63,65 @@ static int read_whole(const struct source *source)
     return 0;
 }
 
-static int run_open(void *arg)
+/* Open a file, and have it in `whole` if it is small. `at_once`: -EAGAIN if that needs the disk. */
+static int open_source(struct source *source, bool at_once)
 {
-    struct source *source = arg;
-    int r = jg__served_open(source->directory, source->path, &source->file);
+    int r = jg__served_open(source->directory, source->path, at_once, &source->file);
 
+    source->at_once = at_once;
     if (r < 0 || source->file.size > SMALL)
         return r;
-    r = read_whole(source);
+    r = read_whole(source, at_once);
     (void)jg__fd_close(source->file.fd);
     source->file.fd = -1;
     return r;
+}
+
+static int run_open(void *arg)
+{
+    return open_source(arg, false);
+}
+
+static void close_source(const struct source *source)
+{
+    if (source->file.fd < 0)
+        return;
+    /* It was only read, and so nothing can have gone wrong. */
+    if (source->at_once)
+        (void)jg__fd_close(source->file.fd);
+    else
+        (void)jg_file_close(source->file.fd);
+}
+
+/* Have the system read a window into its memory. */
+static int run_fetch(void *arg)
+{
+    const struct source *source = arg;
+    size_t done = 0;
+    int n;
+
+    do {
+        const size_t left = source->size - done;
+
+        n = jg__disk_read(source->file.fd, source->whole, (int)(left < SMALL ? left : SMALL),
+                          (int64_t)(source->at + done));
+        done += n > 0 ? (size_t)n : 0;
+    } while (n > 0 && done < source->size);
+    return n < 0 ? n : 0;
+}
+
+/* The same for the window at this place, unless its ends are in memory. */
+static int fetch(struct source *source, uint64_t at, size_t size)
+{
+    const int fd = source->file.fd;
+    char byte;
+
+    if (jg__served_read(fd, &byte, 1, (int64_t)at, true) == 1 &&
+        jg__served_read(fd, &byte, 1, (int64_t)(at + size - 1), true) == 1)
+        return 0;
+    source->at = at;
+    source->size = size;
+    return jg_executor_run(NULL, run_fetch, source);
 }
 
 /* ---------------------------------------------------------------- answers */
@@ -113,8 +167,10 @@ static int send_pieces(jg_http_request *request, int fd, uint64_t at, uint64_t l
 
     while (left > 0 && r == 0) {
         const size_t size = left < capacity ? (size_t)left : capacity;
-        int n = jg_file_read(fd, buffer, size, (int64_t)at);
+        int n = jg__served_read(fd, buffer, (int)size, (int64_t)at, true);
 
+        if (n == -EAGAIN)
+            n = jg_file_read(fd, buffer, size, (int64_t)at);
         if (n <= 0)
             return n < 0 ? n : -EIO; /* it became shorter */
         r = jg_http_write(request, buffer, (size_t)n);
@@ -125,24 +181,37 @@ static int send_pieces(jg_http_request *request, int fd, uint64_t at, uint64_t l
 }
 
 /* Send these bytes of a file as the body that was announced. */
-static int send_bytes(jg_http_request *request, const struct source *source,
+static int send_bytes(jg_http_request *request, struct source *source,
                       const struct jg__range *range)
 {
-    const uint64_t size = range->last - range->first + 1;
-    uint64_t sent;
-    int r;
+    const int fd = source->file.fd;
+    uint64_t at = range->first, left = range->last - range->first + 1;
+    int r = 0;
 
-    if (source->file.fd < 0)
-        return jg_http_write(request, source->whole + range->first, (size_t)size);
+    if (fd < 0)
+        return jg_http_write(request, source->whole + at, (size_t)left);
+    if (!request->connection->stream->transport->send_file)
+        return send_pieces(request, fd, at, left);
 
-    r = jg__http_write_file(request, source->file.fd, range->first, size, &sent);
-    if (r == -ENOTSUP)
-        return send_pieces(request, source->file.fd, range->first + sent, size - sent);
-    return r == 0 && sent < size ? -EIO : r;
+    while (r == 0 && left > 0) {
+        const size_t size = left < WINDOW ? (size_t)left : WINDOW;
+        size_t sent = 0;
+
+        r = fetch(source, at, size);
+        if (r == 0)
+            r = jg__http_write_file(request, fd, at, size, &sent);
+        at += sent;
+        left -= sent;
+        if (r == -ENOTSUP)
+            return send_pieces(request, fd, at, left);
+        if (r == 0 && sent < size)
+            r = -EIO; /* it became shorter */
+    }
+    return r;
 }
 
 /* Answer with a file, whose type its path tells. */
-static int answer(jg_http_request *request, const struct source *source)
+static int answer(jg_http_request *request, struct source *source)
 {
     const jg__served *file = &source->file;
     const jg_http_head *head = jg_http_request_head(request);
@@ -203,11 +272,12 @@ static int send_file(jg_http_request *request, int directory, const char *path)
         return -ENOMEM;
 
     source.whole = buffer->data;
-    r = jg_executor_run(NULL, run_open, &source);
+    r = open_source(&source, true);
+    if (r == -EAGAIN)
+        r = jg_executor_run(NULL, run_open, &source);
     if (r == 0) {
         r = answer(request, &source);
-        if (source.file.fd >= 0)
-            (void)jg_file_close(source.file.fd); /* it was only read */
+        close_source(&source);
     } else if (r != -EISDIR) {
         r = status_of(r);
     }
