@@ -20,6 +20,7 @@
 #include "platform/descriptor.h"
 #include "platform/disk.h"
 #include "platform/served.h"
+#include "platform/socket.h"
 
 #include <juggle/file.h>
 #include <juggle/http_field.h>
@@ -53,8 +54,7 @@ static int read_whole(const struct source *source, bool at_once)
     int done = 0;
 
     while (done < size) {
-        int n =
-            jg__served_read(source->file.fd, source->whole + done, size - done, done, at_once);
+        int n = jg__served_read(source->file.fd, source->whole + done, size - done, done, at_once);
 
         if (n <= 0)
             return n < 0 ? n : -EIO; /* it became shorter */
@@ -190,7 +190,7 @@ static int send_bytes(jg_http_request *request, struct source *source,
 
     if (fd < 0)
         return jg_http_write(request, source->whole + at, (size_t)left);
-    if (!request->connection->stream->transport->send_file)
+    if (!jg__socket_sends_files || !request->connection->stream->transport->send_file)
         return send_pieces(request, fd, at, left);
 
     while (r == 0 && left > 0) {

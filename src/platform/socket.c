@@ -185,6 +185,8 @@ ssize_t jg__file_write(int fd, const struct iovec *pieces, int count)
 
 #ifdef __linux__
 
+const bool jg__socket_sends_files = true;
+
 /* Whether it is not the connection that is at fault: another way may do, or tell. */
 static bool is_of_file(int error)
 {
@@ -210,6 +212,8 @@ ssize_t jg__socket_send_file(int fd, int file, int64_t offset, size_t size)
 }
 
 #else
+
+const bool jg__socket_sends_files = false;
 
 ssize_t jg__socket_send_file(int fd, int file, int64_t offset, size_t size)
 {

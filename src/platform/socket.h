@@ -48,6 +48,9 @@ ssize_t jg__socket_write(int fd, const struct iovec *pieces, int count);
  */
 ssize_t jg__socket_send_file(int fd, int file, int64_t offset, size_t size);
 
+/* Whether that is ever anything else than -ENOTSUP. */
+extern const bool jg__socket_sends_files;
+
 /* Whether it is a Unix socket; also if that cannot be known. */
 bool jg__socket_is_unix(int fd);
 
