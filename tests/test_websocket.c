@@ -1608,6 +1608,38 @@ static int connects_by_url(void *arg)
     return 0;
 }
 
+/* To one who does not answer. */
+static int connects_in_vain(void *arg)
+{
+    struct site site;
+    jg_websocket ws;
+    jg_scope scope;
+    int r;
+
+    (void)arg;
+    test_check(open_site(&site) >= 0);
+    jg_listener_stop(&site.listener);
+    jg_scope_enter(&scope, &(jg_scope_options){.timeout = JG_SECOND});
+    r = jg_websocket_connect(&ws, NULL, site.url, NULL);
+    test_check(r == -ECANCELED);
+    test_check(jg_scope_leave(&scope, r) == -ETIMEDOUT);
+    jg_listener_close(&site.listener);
+    return jg_http_server_close(&site.server, JG_FOREVER);
+}
+
+static void a_connect_that_takes_too_long_leaves_nothing(void **state)
+{
+    const int descriptors = test_open_descriptors();
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    assert_int_equal(jg_spawn(&world.root, connects_in_vain, NULL, NULL), 0);
+    world_done(&world);
+    assert_int_equal(world.result, 0);
+    assert_int_equal(test_open_descriptors(), descriptors);
+}
+
 static void a_client_connects_by_url(void **state)
 {
     const int descriptors = test_open_descriptors();
@@ -1666,6 +1698,7 @@ int main(void)
         cmocka_unit_test(a_quiet_client_is_kept_and_told_when_the_server_stops),
         cmocka_unit_test(the_time_limits_of_requests_end_with_the_upgrade),
         cmocka_unit_test(a_client_connects_by_url),
+        cmocka_unit_test(a_connect_that_takes_too_long_leaves_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
