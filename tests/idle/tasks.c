@@ -9,44 +9,15 @@
  *
  * Prints a line bench=… and ends with 1 if it is more than promised.
  */
-#include <juggle.h>
+#include "idle.h"
 
 #include "base/alloc.h"
 #include "platform/stack.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { COROUTINE_BYTES = 4608, STEP_BYTES = 300 };
-
-static long count;
 static long guarded;
 static long ended;
-
-static void check(bool ok, const char *what)
-{
-    if (ok)
-        return;
-    fprintf(stderr, "%s\n", what);
-    exit(1);
-}
-
-static long resident(void)
-{
-    FILE *file = fopen("/proc/self/statm", "r");
-    long pages = 0;
-
-    check(file && fscanf(file, "%*d %ld", &pages) == 1, "/proc/self/statm cannot be read");
-    fclose(file);
-    return pages * sysconf(_SC_PAGESIZE);
-}
-
-static void report(const char *what, double value, const char *unit)
-{
-    printf("bench=idle_%s lib=juggle n=%ld value=%.1f unit=%s\n", what, count, value, unit);
-}
 
 static int sleep_long(void *arg)
 {
