@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Names: what is known at once, and our queries against scripted servers on loopback, which run on
- * the same loop. Time is virtual only where a server is silent: it must not jump while a datagram
- * is on its way.
+ * Names: what is known at once, and our queries against scripted servers, see name_server.h. Time is
+ * virtual only where a server is silent: it must not jump while a datagram is on its way.
  */
-#include "support.h"
+#include "name_server.h"
 #include "world.h"
 
 #include "io/dns_message.h"
@@ -22,281 +21,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* -------------------------------------------------------------- servers */
-
-/* What a server does about a name: the flags may be combined. */
-enum {
-    SILENT = 1 << 0,
-    TRUNCATED = 1 << 1,    /* over UDP: ask again over TCP */
-    WRONG_ID = 1 << 2,     /* before the right answer, one with another id */
-    WRONG_NAME = 1 << 3,   /* before it, one to another question */
-    WRONG_SOURCE = 1 << 4, /* before it, one from another port */
-    BROKEN = 1 << 5,       /* a name that points to itself */
-    NO_EDNS = 1 << 6,      /* FORMERR for queries with EDNS */
-    HANG_UP = 1 << 7,      /* over TCP: before the end of the answer */
-    DRIBBLE = 1 << 8       /* over TCP: a byte at a time */
-};
-
-struct rule {
-    const char *name;
-    int type; /* 0: both */
-    int flags;
-    int code;
-    int count;         /* of addresses: 127.0.0.1 and up, or ::1 and up */
-    const char *alias; /* the addresses are of this name, and the name is an alias of it */
-};
-
-struct server {
-    jg_loop *loop;
-    jg_address address;
-    const struct rule *rules;
-    size_t rule_count;
-    int queries, stream_queries;
-    jg_watcher udp, listener, stream;
-    char asked[512]; /* names, in order */
-};
-
-/* Write a name as on the wire. Returns its size. */
-static int put_name(uint8_t *to, const char *name)
-{
-    jg__dns_question question;
-
-    assert_int_equal(jg__dns_ask(&question, name, 1), 0);
-    memcpy(to, question.name, (size_t)question.size);
-    return question.size;
-}
-
-static int put_record(uint8_t *to, const char *owner, int type, const uint8_t *data, int size)
-{
-    const uint8_t fixed[] = {0, (uint8_t)type, 0, 1, 0, 0, 0, 60, 0, (uint8_t)size};
-    int at = put_name(to, owner);
-
-    memcpy(to + at, fixed, sizeof(fixed));
-    memcpy(to + at + sizeof(fixed), data, (size_t)size);
-    return at + (int)sizeof(fixed) + size;
-}
-
-/* The name that is asked for, as text. Returns the offset behind the question. */
-static int get_name(const uint8_t *query, char *name)
-{
-    int at = 12;
-
-    while (query[at] > 0) {
-        memcpy(name, query + at + 1, query[at]);
-        name += query[at];
-        *name++ = '.';
-        at += query[at] + 1;
-    }
-    name[-1] = '\0';
-    return at + 5;
-}
-
-static const struct rule *find_rule(const struct server *server, const char *name, int type)
-{
-    static const struct rule none = {.code = JG__DNS_NXDOMAIN};
-
-    for (size_t i = 0; i < server->rule_count; i++) {
-        const struct rule *rule = &server->rules[i];
-
-        if (strcmp(rule->name, name) == 0 && (rule->type == 0 || rule->type == type))
-            return rule;
-    }
-    return &none;
-}
-
-static int put_addresses(uint8_t *to, const struct rule *rule, const char *name, int type)
-{
-    const char *owner = rule->alias ? rule->alias : name;
-    uint8_t alias[JG__DNS_NAME];
-    int at = 0;
-
-    if (rule->alias)
-        at += put_record(to + at, name, 5, alias, put_name(alias, rule->alias));
-    for (int i = 1; i <= rule->count; i++) {
-        uint8_t v4[4] = {127, 0, 0, (uint8_t)i}, v6[16] = {[15] = (uint8_t)i};
-
-        at += type == JG__DNS_A ? put_record(to + at, owner, type, v4, 4)
-                                : put_record(to + at, owner, type, v6, 16);
-    }
-    return at;
-}
-
-/* Returns the size of the reply, 0 for none. */
-static int reply_to(struct server *server, const uint8_t *query, bool stream, uint8_t *reply,
-                    const struct rule **ret_rule)
-{
-    char name[300];
-    int at = get_name(query, name);
-    const int type = query[at - 3];
-    const struct rule *rule = find_rule(server, name, type);
-    const bool edns = query[11] > 0;
-    const int code = edns && rule->flags & NO_EDNS ? JG__DNS_FORMERR : rule->code;
-
-    server->queries++;
-    server->stream_queries += stream;
-    if (type == JG__DNS_A)
-        snprintf(server->asked + strlen(server->asked), 100, "%.90s ", name);
-    *ret_rule = rule;
-    if (rule->flags & SILENT)
-        return 0;
-
-    memcpy(reply, query, (size_t)at);
-    memset(reply + 6, 0, 6);
-    reply[2] = 0x81;
-    reply[3] = (uint8_t)(0x80 | code);
-    if (rule->flags & BROKEN) {
-        reply[7] = 1;
-        reply[at] = 0xc0;
-        reply[at + 1] = (uint8_t)at;
-        memset(reply + at + 2, 0, 14);
-        return at + 16;
-    }
-    if (rule->flags & TRUNCATED && !stream)
-        reply[2] |= 0x02;
-    else if (code == 0) {
-        reply[7] = (uint8_t)(rule->count + (rule->alias != NULL));
-        at += put_addresses(reply + at, rule, name, type);
-    }
-    return at;
-}
-
-static void on_datagram(void *arg, int events)
-{
-    struct server *server = arg;
-    const int fd = server->udp.handle.number;
-    uint8_t query[512], reply[4096], bad[4096];
-    jg_address peer;
-    socklen_t size = sizeof(peer.storage);
-    const struct rule *rule;
-    int length, other;
-
-    test_check(events == JG_READ);
-    if (recvfrom(fd, query, sizeof(query), 0, (struct sockaddr *)peer.storage, &size) < 0)
-        return;
-    length = reply_to(server, query, false, reply, &rule);
-    if (length == 0)
-        return;
-
-    memcpy(bad, reply, sizeof(bad));
-    bad[length - 1] = 66; /* the last byte of an address */
-    if (rule->flags & WRONG_ID) {
-        bad[0] ^= 1;
-        (void)sendto(fd, bad, (size_t)length, 0, (struct sockaddr *)peer.storage, size);
-        bad[0] ^= 1;
-    }
-    if (rule->flags & WRONG_NAME) {
-        bad[13] ^= 1;
-        (void)sendto(fd, bad, (size_t)length, 0, (struct sockaddr *)peer.storage, size);
-        bad[13] ^= 1;
-    }
-    if (rule->flags & WRONG_SOURCE) {
-        other = socket(AF_INET, SOCK_DGRAM, 0);
-        (void)sendto(other, bad, (size_t)length, 0, (struct sockaddr *)peer.storage, size);
-        close(other);
-    }
-    (void)sendto(fd, reply, (size_t)length, 0, (struct sockaddr *)peer.storage, size);
-}
-
-static void on_stream(void *arg, int events)
-{
-    struct server *server = arg;
-    const int fd = server->stream.handle.number;
-    uint8_t query[512], reply[4096];
-    const struct rule *rule;
-    ssize_t n = recv(fd, query, sizeof(query), 0);
-    int length;
-
-    (void)events;
-    if (n < 14) {
-        jg_watcher_close(&server->stream);
-        return;
-    }
-    test_check(n == 2 + (query[0] << 8 | query[1]));
-    length = reply_to(server, query + 2, true, reply + 2, &rule);
-    if (length == 0)
-        return;
-    reply[0] = (uint8_t)(length >> 8);
-    reply[1] = (uint8_t)length;
-    length += 2;
-    if (rule->flags & HANG_UP) {
-        (void)send(fd, reply, (size_t)length - 1, MSG_NOSIGNAL);
-        jg_watcher_close(&server->stream);
-        return;
-    }
-    if (!(rule->flags & DRIBBLE))
-        (void)send(fd, reply, (size_t)length, MSG_NOSIGNAL);
-    for (int i = 0; rule->flags & DRIBBLE && i < length; i++) {
-        (void)send(fd, reply + i, 1, MSG_NOSIGNAL);
-        usleep(50);
-    }
-}
-
-static void on_connection(void *arg, int events)
-{
-    struct server *server = arg;
-    int fd = accept(server->listener.handle.number, NULL, NULL);
-
-    (void)events;
-    test_check(fd >= 0);
-    if (jg_handle_started(&server->stream.handle))
-        jg_watcher_close(&server->stream);
-    test_check(jg_watcher_start(server->loop, &server->stream, fd, JG_READ) == 0);
-}
-
-static int bind_to(struct server *server, int type)
-{
-    socklen_t size = sizeof(server->address.storage);
-    int fd = socket(AF_INET, type, 0);
-
-    assert_true(fd >= 0);
-    if (bind(fd, (struct sockaddr *)server->address.storage, server->address.size) < 0) {
-        close(fd);
-        return -1;
-    }
-    assert_int_equal(getsockname(fd, (struct sockaddr *)server->address.storage, &size), 0);
-    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-    return fd;
-}
-
-static void watch(struct server *server, jg_watcher *watcher, jg_watcher_fn fn, int fd)
-{
-    jg_watcher_init(watcher, fn, server);
-    jg_handle_unref(&watcher->handle);
-    if (fd >= 0)
-        assert_int_equal(jg_watcher_start(server->loop, watcher, fd, JG_READ), 0);
-}
-
-static void server_start(struct server *server, jg_loop *loop, const struct rule *rules,
-                         size_t count)
-{
-    int listener, udp;
-
-    *server = (struct server){.loop = loop, .rules = rules, .rule_count = count};
-
-    /* A port that is free for one of the two may not be for the other. */
-    for (int tries = 0; tries < 100; tries++) {
-        assert_int_equal(jg_address_parse("127.0.0.1:0", &server->address), 0);
-        listener = bind_to(server, SOCK_STREAM);
-        assert_true(listener >= 0);
-        udp = bind_to(server, SOCK_DGRAM);
-        if (udp >= 0)
-            break;
-        close(listener);
-    }
-    assert_true(udp >= 0);
-    assert_int_equal(listen(listener, 8), 0);
-    watch(server, &server->udp, on_datagram, udp);
-    watch(server, &server->listener, on_connection, listener);
-    watch(server, &server->stream, on_stream, -1);
-}
-
-static void server_stop(struct server *server)
-{
-    jg_watcher_close(&server->udp);
-    jg_watcher_close(&server->listener);
-    (void)jg_watcher_close(&server->stream); /* if there is one */
-}
-
 /* -------------------------------------------------------------- fixture */
 
 static void write_file(char path[64], const char *text)
@@ -313,7 +37,7 @@ static void write_file(char path[64], const char *text)
 /* A loop with two servers, and files in place of the machine's. */
 struct fixture {
     jg_loop *loop;
-    struct server servers[2];
+    struct name_server servers[2];
     jg_address addresses[2];
     char config[64], hosts[64];
     jg_resolve_options options;
@@ -323,12 +47,12 @@ struct fixture {
 };
 
 static void setup(struct fixture *fixture, unsigned flags, const char *config,
-                  const struct rule *first, size_t first_count, const struct rule *second,
+                  const struct name_rule *first, size_t first_count, const struct name_rule *second,
                   size_t second_count)
 {
     *fixture = (struct fixture){.loop = test_loop(flags)};
-    server_start(&fixture->servers[0], fixture->loop, first, first_count);
-    server_start(&fixture->servers[1], fixture->loop, second, second_count);
+    name_server_start(&fixture->servers[0], fixture->loop, first, first_count);
+    name_server_start(&fixture->servers[1], fixture->loop, second, second_count);
     for (int i = 0; i < 2; i++)
         fixture->addresses[i] = fixture->servers[i].address;
     write_file(fixture->config, config);
@@ -346,8 +70,8 @@ static void setup(struct fixture *fixture, unsigned flags, const char *config,
 
 static void teardown(struct fixture *fixture)
 {
-    server_stop(&fixture->servers[0]);
-    server_stop(&fixture->servers[1]);
+    name_server_stop(&fixture->servers[0]);
+    name_server_stop(&fixture->servers[1]);
     unlink(fixture->config);
     unlink(fixture->hosts);
     test_loop_done(fixture->loop);
@@ -404,7 +128,7 @@ static bool has_ipv6(void)
     return jg_address_parse("[::1]:9", &address) == 0 && jg__is_routable(&address);
 }
 
-static const struct rule nothing[1] = {{.name = "none.test"}};
+static const struct name_rule nothing[1] = {{.name = "none.test"}};
 
 /* ------------------------------------------------------ without queries */
 
@@ -499,7 +223,7 @@ static void bad_arguments_are_refused(void **state)
 
 static void both_families_are_asked_for_and_take_turns(void **state)
 {
-    static const struct rule rules[] = {
+    static const struct name_rule rules[] = {
         {.name = "a.test", .type = JG__DNS_A, .count = 3},
         {.name = "a.test", .type = JG__DNS_AAAA, .count = 2},
     };
@@ -522,8 +246,8 @@ static void both_families_are_asked_for_and_take_turns(void **state)
 
 static void more_addresses_than_room_are_left_out(void **state)
 {
-    static const struct rule rules[] = {{.name = "a.test", .type = JG__DNS_A, .count = 3},
-                                        {.name = "a.test"}};
+    static const struct name_rule rules[] = {{.name = "a.test", .type = JG__DNS_A, .count = 3},
+                                             {.name = "a.test"}};
     struct fixture fixture;
 
     (void)state;
@@ -538,7 +262,7 @@ static void more_addresses_than_room_are_left_out(void **state)
 
 static void aliases_and_absent_names_and_addresses_are_told_apart(void **state)
 {
-    static const struct rule rules[] = {
+    static const struct name_rule rules[] = {
         {.name = "alias.test", .type = JG__DNS_A, .count = 1, .alias = "cdn.example"},
         {.name = "alias.test"},
         {.name = "empty.test"},
@@ -557,7 +281,7 @@ static void aliases_and_absent_names_and_addresses_are_told_apart(void **state)
 
 static void a_truncated_answer_is_asked_for_again_over_tcp(void **state)
 {
-    static const struct rule rules[] = {
+    static const struct name_rule rules[] = {
         {.name = "large.test", .flags = TRUNCATED, .count = 8},
         {.name = "slow.test", .flags = TRUNCATED | DRIBBLE, .count = 2},
     };
@@ -578,11 +302,14 @@ static void a_truncated_answer_is_asked_for_again_over_tcp(void **state)
 
 static void what_is_not_the_answer_is_ignored(void **state)
 {
-    static const struct rule rules[] = {
+    static const struct name_rule rules[] = {
         {.name = "id.test", .flags = WRONG_ID, .count = 1},
         {.name = "name.test", .flags = WRONG_NAME, .count = 1},
+        {.name = "type.test", .flags = WRONG_TYPE, .count = 1},
         {.name = "source.test", .flags = WRONG_SOURCE, .count = 1},
-        {.name = "all.test", .flags = WRONG_ID | WRONG_NAME | WRONG_SOURCE, .count = 1},
+        {.name = "all.test",
+         .flags = WRONG_ID | WRONG_NAME | WRONG_TYPE | WRONG_SOURCE,
+         .count = 1},
     };
     struct fixture fixture;
 
@@ -591,7 +318,7 @@ static void what_is_not_the_answer_is_ignored(void **state)
     fixture.options.family = JG_IPV4;
     for (size_t i = 0; i < COUNT(rules); i++)
         assert_string_equal(look_up(&fixture, rules[i].name), "127.0.0.1:80");
-    assert_int_equal(queries(&fixture), 4);
+    assert_int_equal(queries(&fixture), 5);
     teardown(&fixture);
 }
 
@@ -599,17 +326,17 @@ static void what_is_not_the_answer_is_ignored(void **state)
 
 static void another_server_is_asked_when_one_fails(void **state)
 {
-    static const struct rule bad[] = {
+    static const struct name_rule bad[] = {
         {.name = "fails.test", .code = JG__DNS_SERVFAIL},
         {.name = "refuses.test", .code = 5},
         {.name = "broken.test", .flags = BROKEN},
         {.name = "hangs-up.test", .flags = TRUNCATED | HANG_UP, .count = 1},
+        {.name = "lies.test", .flags = TRUNCATED | LIE, .count = 1},
     };
-    static const struct rule good[] = {
-        {.name = "fails.test", .count = 1},
-        {.name = "refuses.test", .count = 1},
-        {.name = "broken.test", .count = 1},
-        {.name = "hangs-up.test", .count = 1},
+    static const struct name_rule good[] = {
+        {.name = "fails.test", .count = 1},  {.name = "refuses.test", .count = 1},
+        {.name = "broken.test", .count = 1}, {.name = "hangs-up.test", .count = 1},
+        {.name = "lies.test", .count = 1},
     };
     struct fixture fixture;
 
@@ -618,14 +345,14 @@ static void another_server_is_asked_when_one_fails(void **state)
     fixture.options.family = JG_IPV4;
     for (size_t i = 0; i < COUNT(good); i++)
         assert_string_equal(look_up(&fixture, good[i].name), "127.0.0.1:80");
-    assert_int_equal(fixture.servers[0].queries, 5);
-    assert_int_equal(fixture.servers[1].queries, 4);
+    assert_int_equal(fixture.servers[0].queries, 7);
+    assert_int_equal(fixture.servers[1].queries, 5);
     teardown(&fixture);
 }
 
 static void when_all_servers_fail_the_error_tells_how(void **state)
 {
-    static const struct rule rules[] = {
+    static const struct name_rule rules[] = {
         {.name = "fails.test", .code = JG__DNS_SERVFAIL},
         {.name = "refuses.test", .code = 5},
         {.name = "broken.test", .flags = BROKEN},
@@ -644,7 +371,7 @@ static void when_all_servers_fail_the_error_tells_how(void **state)
 
 static void a_server_without_edns_is_asked_without_it(void **state)
 {
-    static const struct rule rules[] = {{.name = "old.test", .flags = NO_EDNS, .count = 1}};
+    static const struct name_rule rules[] = {{.name = "old.test", .flags = NO_EDNS, .count = 1}};
     struct fixture fixture;
 
     (void)state;
@@ -658,7 +385,7 @@ static void a_server_without_edns_is_asked_without_it(void **state)
 
 static void a_server_that_is_not_there_costs_no_time(void **state)
 {
-    static const struct rule rules[] = {{.name = "a.test", .count = 1}};
+    static const struct name_rule rules[] = {{.name = "a.test", .count = 1}};
     struct fixture fixture;
     jg_time start_time;
 
@@ -674,15 +401,17 @@ static void a_server_that_is_not_there_costs_no_time(void **state)
 
 static void silence_costs_the_timeout_and_then_another_server_is_asked(void **state)
 {
-    static const struct rule silent[] = {{.name = "a.test", .flags = SILENT},
-                                         {.name = "b.test", .flags = SILENT}};
-    static const struct rule good[] = {{.name = "a.test", .count = 1},
-                                       {.name = "b.test", .flags = SILENT}};
+    static const struct name_rule silent[] = {{.name = "a.test", .flags = SILENT},
+                                              {.name = "b.test", .flags = SILENT},
+                                              {.name = "c.test", .flags = TRUNCATED | MUTE}};
+    static const struct name_rule good[] = {{.name = "a.test", .count = 1},
+                                            {.name = "b.test", .flags = SILENT},
+                                            {.name = "c.test", .count = 1}};
     struct fixture fixture;
     jg_time start_time;
 
     (void)state;
-    setup(&fixture, JG_LOOP_VIRTUAL_TIME, "options timeout:3 attempts:2", silent, 2, good, 2);
+    setup(&fixture, JG_LOOP_VIRTUAL_TIME, "options timeout:3 attempts:2", silent, 3, good, 3);
     fixture.options.family = JG_IPV4;
     start_time = jg_loop_now(fixture.loop);
     assert_string_equal(look_up(&fixture, "a.test"), "127.0.0.1:80");
@@ -690,12 +419,16 @@ static void silence_costs_the_timeout_and_then_another_server_is_asked(void **st
     start_time = jg_loop_now(fixture.loop);
     expect_error(&fixture, "b.test", JG_ETRYAGAIN);
     assert_int_equal(jg_loop_now(fixture.loop) - start_time, 12 * JG_SECOND);
+    start_time = jg_loop_now(fixture.loop);
+    assert_string_equal(look_up(&fixture, "c.test"), "127.0.0.1:80");
+    assert_int_equal(fixture.servers[0].stream_queries, 1);
+    assert_true(jg_loop_now(fixture.loop) - start_time >= 3 * JG_SECOND);
     teardown(&fixture);
 }
 
 static void one_family_does_not_wait_long_for_the_other(void **state)
 {
-    static const struct rule rules[] = {
+    static const struct name_rule rules[] = {
         {.name = "a.test", .type = JG__DNS_A, .count = 1},
         {.name = "a.test", .type = JG__DNS_AAAA, .flags = SILENT},
     };
@@ -712,7 +445,7 @@ static void one_family_does_not_wait_long_for_the_other(void **state)
 
 static void rotating_asks_each_server_first_at_times(void **state)
 {
-    static const struct rule rules[] = {{.name = "a.test", .count = 1}};
+    static const struct name_rule rules[] = {{.name = "a.test", .count = 1}};
     struct fixture fixture;
 
     (void)state;
@@ -737,7 +470,7 @@ static void expect_asked(struct fixture *fixture, const char *host, const char *
 
 static void the_search_list_makes_names_in_the_order_that_dots_tell(void **state)
 {
-    static const struct rule rules[] = {
+    static const struct name_rule rules[] = {
         {.name = "host.two.test", .type = JG__DNS_A, .count = 1},
         {.name = "host.two.test"},
         {.name = "a.b", .type = JG__DNS_A, .count = 1},
@@ -769,7 +502,7 @@ static void the_search_list_makes_names_in_the_order_that_dots_tell(void **state
 
 static void cancelling_ends_a_lookup_at_once_and_leaves_nothing(void **state)
 {
-    static const struct rule rules[] = {
+    static const struct name_rule rules[] = {
         {.name = "silent.test", .flags = SILENT},
         {.name = "a.test", .flags = TRUNCATED | DRIBBLE, .count = 1},
     };
@@ -817,7 +550,7 @@ static int resolve_in_time(void *arg)
 
 static void deadlines_hold_for_lookups(void **state)
 {
-    static const struct rule rules[] = {{.name = "silent.test", .flags = SILENT}};
+    static const struct name_rule rules[] = {{.name = "silent.test", .flags = SILENT}};
     struct fixture fixture;
     jg_scope root;
     int status = 12345;
@@ -835,7 +568,7 @@ static void deadlines_hold_for_lookups(void **state)
 
 static void each_allocation_may_fail(void **state)
 {
-    static const struct rule rules[] = {{.name = "a.test", .flags = TRUNCATED, .count = 1}};
+    static const struct name_rule rules[] = {{.name = "a.test", .flags = TRUNCATED, .count = 1}};
     struct fixture fixture;
     struct test_memory *memory;
 
