@@ -818,7 +818,7 @@ static int copy_file(void *arg)
     return 0;
 }
 
-static void a_file_is_a_stream_that_never_waits(void **state)
+static void a_file_is_written_at_once(void **state)
 {
     char name[] = "/tmp/juggle-test-XXXXXX";
     struct desk desk;
@@ -966,7 +966,7 @@ int main(void)
         cmocka_unit_test(a_watcher_of_the_same_descriptor_does_not_disturb),
         cmocka_unit_test(a_pipe_is_a_stream_and_blocks_again_when_that_is_closed),
         cmocka_unit_test(a_broken_pipe_raises_no_signal),
-        cmocka_unit_test(a_file_is_a_stream_that_never_waits),
+        cmocka_unit_test(a_file_is_written_at_once),
         cmocka_unit_test(a_plain_read_works_in_every_state_of_a_socket),
         cmocka_unit_test(only_the_first_write_of_a_turn_goes_out_at_once),
         cmocka_unit_test(what_a_full_socket_does_not_take_is_queued),

@@ -105,8 +105,10 @@ struct jg_stream {
 };
 
 /**
- * Open a stream on a descriptor: a connected socket, an end of a pipe, a terminal, a file. What is
- * not a socket is made non-blocking, and as it was again when it is closed.
+ * Open a stream on a descriptor: a connected socket, an end of a pipe, a terminal, a file. Pipes and
+ * terminals are made non-blocking, and as they were again when the stream is closed. Regular files,
+ * which never are, are read by the loop's executor, so that a slow disk holds up nobody; writes go
+ * to the system's cache, at once.
  *
  * stream    not open; need not be initialised.
  * options   or NULL.
@@ -123,7 +125,8 @@ JG_API int jg_stream_open(jg_stream *stream, jg_loop *loop, int fd,
  * Open a stream on what others use, too: on the standard input, output or errors, 0, 1 and 2, which
  * the shell and its other programs have. Its flags stay as they are: a terminal or a pipe is opened
  * once more; where that cannot be it is only read and written when it is ready, and blocks if
- * somebody else was faster. asyncio: connect_read_pipe, connect_write_pipe, which change the flags.
+ * somebody else was faster. A file is read from the position that all of them share, and never more
+ * of it than a read needs or a buffer takes. asyncio: connect_read_pipe, connect_write_pipe, which change the flags.
  *
  * stream    not open; need not be initialised.
  * options   or NULL.

@@ -14,6 +14,13 @@
 
 #define HIGH_MARK 65536
 
+/* After the executors. */
+static int close_streams(jg__part *part)
+{
+    jg__disks_fini((jg__streams *)part);
+    return 0;
+}
+
 static void free_streams(jg__part *part)
 {
     jg__streams *streams = (jg__streams *)part;
@@ -35,7 +42,11 @@ static int reserve_streams(jg_loop *loop)
     if (!streams)
         return -ENOMEM;
 
-    *streams = (jg__streams){.part = {.free = free_streams}, .loop = loop};
+    *streams = (jg__streams){
+        .part = {.close = close_streams, .free = free_streams},
+        .loop = loop,
+    };
+    jg__list_init(&streams->disks);
     loop->parts[JG__PART_STREAMS] = &streams->part;
     return 0;
 }
@@ -103,6 +114,8 @@ int jg_stream_open_shared(jg_stream *stream, jg_loop *loop, int fd,
                            options);
     if (r < 0)
         jg__fd_close(copy);
+    else if (sharing == JG__NO_MATTER)
+        (void)jg__stream_use_disk(stream);
     return r;
 }
 
@@ -362,7 +375,8 @@ int jg_stream_fd(const jg_stream *stream)
 {
     const jg_transport *transport = stream->transport;
 
-    if (!transport || transport->wait != jg__socket_transport.wait)
+    if (!transport ||
+        (transport->wait != jg__socket_transport.wait && transport != &jg__disk_transport))
         return -EBADF;
     return stream->own.watcher.handle.number < 0 ? -EBADF : stream->own.watcher.handle.number;
 }

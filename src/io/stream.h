@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Streams as their own modules see them: stream.c opens and ends them, stream_read.c and
- * stream_write.c do what they say; transport.c is the transport of descriptors, pair.c that of
- * tests.
+ * stream_write.c do what they say; transport.c is the transport of descriptors, stream_disk.c that
+ * of regular files, pair.c that of tests.
  *
  * Invariants: `transport` is set exactly while the stream is open. A stream waits only for what its
  * transport said it has not, which the bits JG_READ and JG_WRITE of `flags` remember: if they are
@@ -54,6 +54,7 @@ typedef struct jg__streams {
     unsigned block_count;
     jg_stream **placed; /* NULL: it was taken out */
     uint32_t placed_count, placed_capacity;
+    jg_link disks; /* see stream_disk.c */
 } jg__streams;
 
 static inline jg__streams *jg__streams_of(const jg_stream *stream)
@@ -66,7 +67,8 @@ static inline bool jg__stream_is_open(const jg_stream *stream)
     return stream->transport && !(stream->flags & JG__STREAM_CLOSING);
 }
 
-extern const jg_transport jg__socket_transport, jg__file_transport, jg__shared_transport;
+extern const jg_transport jg__socket_transport, jg__file_transport, jg__shared_transport,
+    jg__disk_transport;
 
 /* Have a stream without an error use a transport from now on; NULL: it is not open. */
 static inline void jg__stream_use(jg_stream *stream, const jg_transport *transport)
@@ -80,6 +82,14 @@ static inline void jg__stream_use(jg_stream *stream, const jg_transport *transpo
 /* As jg_stream_open, with one of these transports. For a file one, `fd` has to be as it shall be. */
 int jg__stream_open_fd(jg_stream *stream, jg_loop *loop, int fd, const jg_transport *transport,
                        const jg_stream_options *options);
+
+/*
+ * stream_disk.c: have a stream use jg__disk_transport, if its descriptor is of a disk and there is
+ * memory. Returns whether it does. And free what closed streams of that kind still have, with no
+ * thread left.
+ */
+bool jg__stream_use_disk(jg_stream *stream);
+void jg__disks_fini(jg__streams *streams);
 
 /* The peer's address tells what else the first short read would have to ask the kernel for. */
 static inline void jg__stream_tell_peer(jg_stream *stream, const jg_address *peer)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The transports of descriptors: that of sockets; that of everything else that is read and written
- * like a stream, which a socket turns out to be when it is first used; and that of what others use,
- * too, who would not do with a change of its flags.
+ * The transports of descriptors: that of sockets; that of what else can be waited for, which a
+ * supposed socket turns out to be when it is first used; and that of what others use, too, who would
+ * not do with a change of its flags. Files are those of stream_disk.c.
  *
  * A descriptor is registered once, when it first has to be waited for, for both directions and for
  * as long as it is open.
@@ -21,8 +21,10 @@ static int fd_of(const jg_stream *stream)
 /* It is no socket. */
 static void become_file(jg_stream *stream)
 {
-    jg__stream_use(stream, &jg__file_transport);
     stream->flags |= JG__STREAM_KNOWN;
+    if (jg__stream_use_disk(stream))
+        return;
+    jg__stream_use(stream, &jg__file_transport);
     if (jg__file_set_blocking(fd_of(stream), false))
         stream->flags |= JG__STREAM_BLOCKING;
 }
@@ -44,7 +46,7 @@ ssize_t jg__stream_receive_failed(jg_stream *stream, void *buf, size_t size)
     if (n != -ENOTSOCK)
         return n;
     become_file(stream);
-    return read_file(stream, buf, size);
+    return stream->transport->read(stream, buf, size);
 }
 
 /* What the transport of sockets wrote, or the error, which may be that it is none. */
@@ -53,7 +55,7 @@ static ssize_t or_write_file(jg_stream *stream, const struct iovec *pieces, int 
     if (n != -ENOTSOCK)
         return n;
     become_file(stream);
-    return write_file(stream, pieces, count);
+    return stream->transport->write(stream, pieces, count);
 }
 
 ssize_t jg__stream_send_failed(jg_stream *stream, const struct iovec *pieces, int count)

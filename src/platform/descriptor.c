@@ -91,6 +91,18 @@ static int reopen(int fd, const struct stat *s)
     return jg__fd_tidy(again);
 }
 
+static bool is_disk(const struct stat *s)
+{
+    return S_ISREG(s->st_mode) || S_ISBLK(s->st_mode);
+}
+
+bool jg__fd_is_disk(int fd)
+{
+    struct stat s;
+
+    return fstat(fd, &s) == 0 && is_disk(&s);
+}
+
 int jg__fd_share(int fd, enum jg__sharing *ret_sharing)
 {
     enum jg__sharing sharing = JG__NOT_SHARED;
@@ -102,7 +114,7 @@ int jg__fd_share(int fd, enum jg__sharing *ret_sharing)
 
     copy = reopen(fd, &s);
     if (copy < 0) {
-        sharing = S_ISREG(s.st_mode) || S_ISBLK(s.st_mode) ? JG__NO_MATTER : JG__SHARED;
+        sharing = is_disk(&s) ? JG__NO_MATTER : JG__SHARED;
         copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     }
     if (copy < 0)

@@ -6,6 +6,8 @@
 #ifndef JG_PLATFORM_DESCRIPTOR_H
 #define JG_PLATFORM_DESCRIPTOR_H
 
+#include <stdbool.h>
+
 /*
  * Move a fresh descriptor above 2 and make it close-on-exec. A negative value passes through.
  * Returns the descriptor or -errno, with `fd` closed.
@@ -27,6 +29,9 @@ enum jg__sharing {
  * terminal or a pipe can be opened again. Returns it or -errno.
  */
 int jg__fd_share(int fd, enum jg__sharing *ret_sharing);
+
+/* Whether it is a regular file or a block device: what cannot be waited for, and may yet be slow. */
+bool jg__fd_is_disk(int fd);
 
 /* 0 if the descriptor is open, else -EBADF. */
 int jg__fd_check(int fd);
