@@ -328,6 +328,7 @@ static void detach(jg_loop *loop, jg_watcher *watcher)
     *place = watcher->next;
     if (loop->cursor == watcher)
         loop->cursor = watcher->next;
+    watcher->wanted = 0; /* so that it tells whether it is started, too */
     jg__handle_stop(&watcher->handle);
 }
 

@@ -429,10 +429,10 @@ __attribute__((noinline)) static void end_or_fail(jg_stream *stream, ssize_t n)
 static inline bool is_usual(const jg_stream *stream, int events)
 {
     const unsigned wanted = JG__STREAM_PLAIN | JG__STREAM_KNOWN | JG_READ;
-    const unsigned asked =
-        wanted | JG_HANGUP | JG__STREAM_INEXACT | JG__STREAM_END | JG__STREAM_CLOSING;
+    const unsigned asked = wanted | JG_HANGUP | JG__STREAM_INEXACT | JG__STREAM_END |
+                           JG__STREAM_CLOSING | (unsigned)INT_MIN; /* the sign of errors */
 
-    return !(events & ~(JG_READ | JG_WRITE)) && stream->reader && stream->reading == READ &&
+    return stream->reader && stream->reading == READ &&
            ((stream->flags | (unsigned)events) & asked) == wanted && !stream->output;
 }
 
@@ -460,7 +460,7 @@ void jg__stream_on_events(void *arg, int events)
     op = stream->reader;
     stream->reader = NULL;
     stream->loop->active--; /* jg__stream_unhold, for sockets */
-    jg__op_complete(op, n);
+    jg__op_deliver(op, n);
 }
 
 void jg__stream_end_read(jg_stream *stream, int error)
@@ -517,10 +517,9 @@ int jg_stream_read_start(jg_stream *stream, void *buf, size_t size, jg_op *op)
 static inline bool is_quiet(const jg_stream *stream)
 {
     const unsigned asked = JG__STREAM_PLAIN | JG_READ | JG__STREAM_END | JG__STREAM_CLOSING;
-    const jg_watcher *watcher = &stream->own.watcher;
 
     return (stream->flags & asked) == JG__STREAM_PLAIN && !stream->input && !stream->reader &&
-           watcher->handle.loop && watcher->wanted & JG_READ;
+           stream->own.watcher.wanted & JG_READ; /* nothing, if it is not started */
 }
 
 __attribute__((noinline)) static int await_read(jg_stream *stream, void *buf, size_t size,

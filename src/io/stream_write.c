@@ -517,9 +517,11 @@ __attribute__((noinline)) static int await_drain(jg_stream *stream, jg_op *op)
 
 int jg_stream_drain(jg_stream *stream)
 {
+    const bool is_good =
+        stream->flags & JG__STREAM_PLAIN || (stream->transport && !stream->write_error);
+
     /* As a rule there is nothing to wait for. */
-    if (stream->transport && !stream->write_error && stream->queued <= stream->high_mark &&
-        jg__coro_spend())
+    if (is_good && stream->queued <= stream->high_mark && jg__coro_spend())
         return 0;
     return await_drain(stream, jg__coro_op());
 }

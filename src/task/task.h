@@ -81,7 +81,10 @@ static inline bool jg__scope_refuses(jg_scope *scope)
 /* Note that somebody in this scope is told -ECANCELED, if it is for a cancellation of scopes. */
 void jg__scope_note_cut(jg_scope *scope);
 
-/* jg_op_pending, jg_op_start and jg_op_complete without a call, for where that is felt. */
+/*
+ * jg_op_pending, jg_op_start and jg_op_complete without a call, for where that is felt; and deliver,
+ * which completes an op that is known to be pending, and in no list, with a result.
+ */
 static inline bool jg__op_pending(const jg_op *op)
 {
     return op->flags & JG__OP_PENDING;
@@ -107,15 +110,20 @@ static inline int jg__op_start(jg_op *op, const jg_provider *provider, void *dat
     return 0;
 }
 
+static inline void jg__op_deliver(jg_op *op, int status)
+{
+    op->status = status;
+    op->flags = 0;
+    jg__list_append(&op->loop->ready, &op->call.link);
+}
+
 static inline void jg__op_complete(jg_op *op, int status)
 {
     jg__check_for("jg_op_complete", jg__op_pending(op), "the op is not pending");
     if (status == -ECANCELED && op->task)
         jg__scope_note_cut(op->task->scope);
     jg__unlink(&op->call.link);
-    op->status = status;
-    op->flags = 0;
-    jg__list_append(&op->loop->ready, &op->call.link);
+    jg__op_deliver(op, status);
 }
 
 /* A task of the scope ended. */
