@@ -439,6 +439,27 @@ static void bodies_are_uploaded(void **state)
                    "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
 }
 
+static int upload_at_once(jg_http_upload *upload, void *arg)
+{
+    (void)arg;
+    return jg_http_upload_write(upload, "hello", 5);
+}
+
+static void bodies_are_uploaded_however_low_the_high_mark_is(void **state)
+{
+    static const struct site_script script = {.replies = {EMPTY}};
+    static const jg_http_fetch_options options = {.upload = upload_at_once, .length = -1};
+    struct site *site = site_new(fetch_once, &script, 1);
+
+    (void)state;
+    site->data = (void *)(uintptr_t)&options;
+    site->pair = (jg_test_pair_options){.stream.high_mark = 1, .capacity = 10};
+    site_run(site);
+    assert_string_equal(site->log, "POST / HTTP/1.1\r\nHost: a\r\n" AGENT
+                                   "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+    expect(site, 200, "");
+}
+
 static int upload_failing(jg_http_upload *upload, void *arg)
 {
     (void)jg_http_upload_write(upload, "hel", 3);
@@ -1340,6 +1361,7 @@ int main(void)
         cmocka_unit_test(bad_requests_are_refused_before_anything_is_done),
         cmocka_unit_test(https_needs_a_connect_of_ones_own),
         cmocka_unit_test(bodies_are_uploaded),
+        cmocka_unit_test(bodies_are_uploaded_however_low_the_high_mark_is),
         cmocka_unit_test(an_upload_that_fails_is_what_the_fetch_fails_with),
         cmocka_unit_test(an_early_answer_is_heard),
         cmocka_unit_test(bodies_go_both_ways_at_once),

@@ -231,6 +231,27 @@ static void a_large_body_arrives(void **state)
     free(table);
 }
 
+static void answers_arrive_however_low_the_high_mark_is(void **state)
+{
+    static const char text[] =
+        "GET /stream HTTP/1.1\r\n" HOST END "GET /teapot HTTP/1.1\r\n" HOST END
+        "GET /many-fields HTTP/1.1\r\n" HOST END "GET /large HTTP/1.1\r\n" HOST END
+        "GET /fields HTTP/1.1\r\n" HOST END "GET /stream HTTP/1.1\r\n" HOST END;
+    struct table *whole = exchange_with(NULL, text);
+
+    (void)state;
+    for (size_t mark = 1; mark < 10000; mark *= 10) {
+        struct table *table = table_new(site, NULL);
+
+        table->text = text;
+        table->pair = (jg_test_pair_options){.stream.high_mark = mark, .capacity = 1000};
+        table_run(table);
+        table_expect(table, whole->output);
+        free(table);
+    }
+    free(whole);
+}
+
 static void events_are_framed(void **state)
 {
     (void)state;
@@ -1276,6 +1297,7 @@ int main(void)
         cmocka_unit_test(more_fields_than_a_buffer_holds_are_sent),
         cmocka_unit_test(a_body_of_unknown_length_is_chunked),
         cmocka_unit_test(a_large_body_arrives),
+        cmocka_unit_test(answers_arrive_however_low_the_high_mark_is),
         cmocka_unit_test(events_are_framed),
         cmocka_unit_test(the_query_is_unescaped),
         cmocka_unit_test(the_authority_of_the_target_wins),

@@ -780,6 +780,31 @@ static void messages_are_framed_by_their_size(void **state)
     }
 }
 
+static int sends_and_closes(void *arg)
+{
+    struct line *line = arg;
+
+    test_check(jg_websocket_send(&line->ws, JG_WEBSOCKET_BINARY, filler, 100) == 0);
+    return side_ends(line);
+}
+
+/* A stream refuses what is written with 16 times the high mark queued, but not a close. */
+static void however_much_is_queued_the_close_follows(void **state)
+{
+    (void)state;
+    for (int client = 0; client < 2; client++) {
+        struct line *line = line_new();
+
+        line->client = client;
+        line->cut = true;
+        line->pair = (jg_test_pair_options){.stream.high_mark = 1, .capacity = 10};
+        add_close(line, 1000, "");
+        line_run(line, sends_and_closes);
+        assert_int_equal(line->status, 0);
+        expect(line, "", " binary 100;close 1000 bye;");
+    }
+}
+
 static int sends_masked(void *arg)
 {
     struct line *line = arg;
@@ -1673,6 +1698,7 @@ int main(void)
         cmocka_unit_test(closing_under_a_receiver_is_misuse),
         cmocka_unit_test(one_receives_at_a_time_and_another_may_close),
         cmocka_unit_test(messages_are_framed_by_their_size),
+        cmocka_unit_test(however_much_is_queued_the_close_follows),
         cmocka_unit_test(each_frame_of_a_client_has_another_mask),
         cmocka_unit_test(many_send_whole_messages_in_turn_and_a_slow_reader_is_waited_for),
         cmocka_unit_test(trying_to_send_never_waits),

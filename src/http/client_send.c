@@ -11,6 +11,7 @@
 
 #include "coro/coro.h"
 #include "http/writer.h"
+#include "io/stream.h"
 
 #include <errno.h>
 
@@ -222,13 +223,14 @@ static int write_piece(struct jg_http_upload *upload, const char *data, size_t s
         }
         jg__output_text(&output, TEXT("\r\n"));
     }
-    r = jg_stream_writev(stream,
-                         (struct iovec[]){
-                             {head, output.size},
-                             {(void *)(uintptr_t)data, size},
-                             {(void *)(uintptr_t) "\r\n", upload->chunked ? 2 : 0},
-                         },
-                         3);
+    /* Whatever there is of the head before it, this is not refused for it: it drains. */
+    r = jg__stream_writev_always(stream,
+                                 (struct iovec[]){
+                                     {head, output.size},
+                                     {(void *)(uintptr_t)data, size},
+                                     {(void *)(uintptr_t) "\r\n", upload->chunked ? 2 : 0},
+                                 },
+                                 3);
     if (r == 0)
         r = jg_stream_drain(stream);
     return r;
@@ -275,7 +277,7 @@ static int run_upload(void *arg)
     if (r >= 0 && upload->left > 0 && !upload->broken)
         r = JG_EINCOMPLETE;
     if (r >= 0 && !upload->broken) {
-        r = upload->chunked ? jg_stream_write(stream, "0\r\n\r\n", 5) : 0;
+        r = upload->chunked ? jg__stream_write_always(stream, "0\r\n\r\n", 5) : 0;
         if (r == 0)
             r = flush(stream);
         upload->broken = is_broken(r);

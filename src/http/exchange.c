@@ -75,6 +75,8 @@ int jg__http_wait(jg__connection *c, int direction, int started)
 
 /* ---------------------------------------------------------------- output */
 
+/* Nothing is refused for what is queued: who writes much drains after each piece, and in between
+   there are heads, ends of bodies and small answers, to so many pipelined requests at most. */
 int jg__http_flush(jg__connection *c)
 {
     jg__http_buffer *output = c->output;
@@ -85,7 +87,7 @@ int jg__http_flush(jg__connection *c)
 
     c->output = NULL;
     (void)jg_call_cancel(&c->flush);
-    r = c->error ? c->error : jg_stream_write(c->stream, output->data, output->size);
+    r = c->error ? c->error : jg__stream_write_always(c->stream, output->data, output->size);
     jg__http_buffer_give(c->server, output);
     c->error = r;
     return r;
@@ -119,7 +121,7 @@ int jg__http_send(jg__connection *c, const void *data, size_t size)
 
     pieces[0] = (struct iovec){output ? output->data : NULL, output ? output->size : 0};
     pieces[1] = (struct iovec){(void *)(uintptr_t)data, size};
-    c->error = jg_stream_writev(c->stream, pieces, 2);
+    c->error = jg__stream_writev_always(c->stream, pieces, 2);
     if (output) {
         c->output = NULL;
         (void)jg_call_cancel(&c->flush);

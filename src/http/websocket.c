@@ -13,6 +13,7 @@
 #include "coro/coro.h"
 #include "http/chars.h"
 #include "http/frame.h"
+#include "io/stream.h"
 #include "platform/entropy.h"
 
 #include <errno.h>
@@ -71,12 +72,14 @@ static int write_masked(jg_websocket *ws, enum jg__opcode opcode, const void *da
     if (size > 0)
         memcpy(frame + head_size, data, size);
     jg__frame_mask(frame + head_size, size, mask, 0);
-    r = jg_stream_write(ws->stream, frame, head_size + size);
+    r = jg__stream_write_always(ws->stream, frame, head_size + size);
     if (frame != small)
         jg__free(allocator, frame, room);
     return r;
 }
 
+/* Messages wait until the peer has taken those before, and pongs do; a close comes once. So what is
+   queued is bounded, and no frame refused for it. */
 static int write_frame(jg_websocket *ws, enum jg__opcode opcode, const void *data, size_t size)
 {
     uint8_t head[JG__FRAME_HEAD_SIZE];
@@ -87,7 +90,7 @@ static int write_frame(jg_websocket *ws, enum jg__opcode opcode, const void *dat
 
     pieces[0] = (struct iovec){head, jg__frame_head(head, opcode, true, size, NULL)};
     pieces[1] = (struct iovec){(void *)(uintptr_t)data, size};
-    return jg_stream_writev(ws->stream, pieces, size > 0 ? 2 : 1);
+    return jg__stream_writev_always(ws->stream, pieces, size > 0 ? 2 : 1);
 }
 
 /* Say that it is the end. */

@@ -21,6 +21,8 @@
 #include <juggle/address.h>
 #include <juggle/stream.h>
 
+#include <errno.h>
+
 /* Flags of streams, besides JG_READ, JG_WRITE and JG_HANGUP: there is, or may be, more. */
 #define JG__STREAM_END      (1u << 3) /* the end of file was read */
 #define JG__STREAM_INEXACT  (1u << 4) /* JG__URGENT: a short read does not mean that that was all */
@@ -140,6 +142,18 @@ void jg__blocks_fini(jg__streams *streams);
 
 /* stream_write.c: send what is queued, as far as it goes. */
 void jg__stream_write_on(jg_stream *stream);
+
+/* As jg_stream_write and jg_stream_writev, but not refused with 16 times the high mark queued: for
+   protocols that see to it themselves how much that can be. */
+int jg__stream_writev_always(jg_stream *stream, const struct iovec *pieces, int count);
+
+static inline int jg__stream_write_always(jg_stream *stream, const void *data, size_t size)
+{
+    const struct iovec piece = {(void *)(uintptr_t)data, size};
+    int r = jg_stream_write(stream, data, size);
+
+    return r == -ENOBUFS ? jg__stream_writev_always(stream, &piece, 1) : r;
+}
 
 /*
  * Have the transport send from a file, in turn with what is written. Returns as write_all's start

@@ -342,8 +342,14 @@ static int write_rest(jg_stream *stream, const struct iovec *pieces, int count, 
     return r;
 }
 
-/* Write pieces that are `total` bytes together. */
-static int write_pieces(jg_stream *stream, const struct iovec *pieces, int count, size_t total)
+static uint64_t most_queued(const jg_stream *stream)
+{
+    return (uint64_t)16 * stream->high_mark;
+}
+
+/* Write pieces that are `total` bytes together, unless `most` bytes are queued already. */
+static int write_pieces(jg_stream *stream, const struct iovec *pieces, int count, size_t total,
+                        uint64_t most)
 {
     ssize_t sent;
     int r = refuse(stream);
@@ -354,7 +360,7 @@ static int write_pieces(jg_stream *stream, const struct iovec *pieces, int count
     jg__check_thread(stream->loop);
     if (total > JG__STREAM_MOST)
         return -EMSGSIZE;
-    if (stream->queued / 16 >= stream->high_mark)
+    if (stream->queued >= most)
         return -ENOBUFS;
     if (total == 0)
         return 0;
@@ -390,7 +396,7 @@ __attribute__((noinline)) static int write_piece(jg_stream *stream, const void *
 {
     const struct iovec piece = {(void *)(uintptr_t)data, size};
 
-    return write_pieces(stream, &piece, 1, size);
+    return write_pieces(stream, &piece, 1, size, most_queued(stream));
 }
 
 int jg_stream_write(jg_stream *stream, const void *data, size_t size)
@@ -409,7 +415,7 @@ int jg_stream_write(jg_stream *stream, const void *data, size_t size)
     return 0;
 }
 
-int jg_stream_writev(jg_stream *stream, const struct iovec *pieces, int count)
+static int write_vector(jg_stream *stream, const struct iovec *pieces, int count, uint64_t most)
 {
     size_t total = 0;
 
@@ -418,7 +424,17 @@ int jg_stream_writev(jg_stream *stream, const struct iovec *pieces, int count)
             return -EMSGSIZE;
         total += pieces[i].iov_len;
     }
-    return write_pieces(stream, pieces, count, total);
+    return write_pieces(stream, pieces, count, total, most);
+}
+
+int jg_stream_writev(jg_stream *stream, const struct iovec *pieces, int count)
+{
+    return write_vector(stream, pieces, count, most_queued(stream));
+}
+
+int jg__stream_writev_always(jg_stream *stream, const struct iovec *pieces, int count)
+{
+    return write_vector(stream, pieces, count, 2 * JG__STREAM_MOST);
 }
 
 static void cancel_writing(jg_op *op)
