@@ -300,6 +300,18 @@ jg_time test_clock(void)
 #ifndef SANITIZED
 #    define SANITIZED 0
 #endif
+#if SANITIZED
+#    include <sanitizer/common_interface_defs.h>
+#endif
+
+void test_on_death(void (*fn)(void))
+{
+#if SANITIZED
+    __sanitizer_set_death_callback(fn);
+#else
+    (void)fn;
+#endif
+}
 
 bool test_is_emulated(void)
 {

@@ -88,6 +88,9 @@ void test_in_child(void (*fn)(void *arg), void *arg);
 /* Run fn(arg) in a forked child, which must abort with a message that contains `message`. */
 void test_expect_abort(void (*fn)(void *arg), void *arg, const char *message);
 
+/* Have a sanitizer that ends the program call fn before. An abort is a signal and can be caught. */
+void test_on_death(void (*fn)(void));
+
 /* Have a system call fail from now on, by seccomp; false where that cannot be had. Linux only. */
 bool test_deny(unsigned number, unsigned error);
 
