@@ -209,6 +209,17 @@ static void what_waits_to_go_out_keeps_the_loop_running(void **state)
     close_sink(&sink);
 }
 
+static void with_that_sent_there_is_nothing_to_wait_for(void **state)
+{
+    (void)state;
+    open_sink(&sink, 100, 0);
+    assert_int_equal(put(&sink, "a"), 0);
+    assert_int_equal(put(&sink, "b"), 0);
+    assert_int_equal(jg_loop_run_once(sink.world.loop, JG_FOREVER), 0);
+    assert_got(&sink, "ab");
+    close_sink(&sink);
+}
+
 static void writing_in_pieces_is_one_write(void **state)
 {
     struct iovec pieces[] = {{(char *)"a", 1}, {(char *)"", 0}, {NULL, 0}, {(char *)"bcd", 3}};
@@ -648,6 +659,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_write_of_a_turn_goes_out_at_once_the_others_together),
         cmocka_unit_test(what_waits_to_go_out_keeps_the_loop_running),
+        cmocka_unit_test(with_that_sent_there_is_nothing_to_wait_for),
         cmocka_unit_test(writing_in_pieces_is_one_write),
         cmocka_unit_test(writes_may_stop_at_any_byte),
         cmocka_unit_test(an_exact_transport_is_not_asked_again_before_it_is_ready),

@@ -347,11 +347,12 @@ int jg_loop_run_once(jg_loop *loop, jg_time timeout)
     else if (timeout > 0)
         limit = jg__time_add(jg_loop_now(loop), timeout);
 
-    /* A wait may end early and for nothing: by a foreign signal, or for a timer that was stopped.
-     */
+    /* A wait may end early and for nothing: by a foreign signal, or for a timer that was stopped. Or
+       there was none, since all that was left to do was done before it. */
     do
         r = turn(loop, limit);
-    while (r == 0 && limit > 0 && !loop->stopping && jg_loop_now(loop) < limit);
+    while (r == 0 && limit > 0 && !loop->stopping && jg_loop_alive(loop) &&
+           jg_loop_now(loop) < limit);
 
     if (r >= 0)
         r = jg_loop_alive(loop) && !loop->stopping;
