@@ -624,6 +624,27 @@ static void a_long_read_gives_way_but_does_not_wait(void **state)
     close_sink(&sink);
 }
 
+static void a_read_that_has_all_ends_before_it_gives_way(void **state)
+{
+    char buf[100];
+    size_t count;
+
+    (void)state;
+    for (int size = 1; size < 60; size++) {
+        open_sink(&sink, 0, 0);
+        sink.readable = size;
+        assert_int_equal(
+            jg_stream_read_exactly_start(&sink.stream, buf, (size_t)size, &count, op_of(&sink, 0)),
+            0);
+        while (count < (size_t)size)
+            turn(&sink);
+        jg_op_cancel(&sink.ops[0]);
+        turn(&sink);
+        assert_int_equal(jg_op_status(&sink.ops[0]), 0);
+        close_sink(&sink);
+    }
+}
+
 static void a_failed_transport_fails_both_ways(void **state)
 {
     char byte;
@@ -678,6 +699,7 @@ int main(void)
         cmocka_unit_test(a_close_lets_drains_go_on),
         cmocka_unit_test(a_long_write_gives_way_but_does_not_wait),
         cmocka_unit_test(a_long_read_gives_way_but_does_not_wait),
+        cmocka_unit_test(a_read_that_has_all_ends_before_it_gives_way),
         cmocka_unit_test(a_failed_transport_fails_both_ways),
         cmocka_unit_test(bad_options_are_refused),
     };

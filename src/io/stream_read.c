@@ -269,7 +269,7 @@ static ssize_t go_on_exactly(jg_stream *stream)
         if (left >= DIRECT)
             *count += (size_t)n;
     }
-    return JG_PENDING;
+    return *count == stream->size ? 0 : JG_PENDING;
 }
 
 /* Where the separator ends in what is held, counted from its beginning; 0: it is not there. */
