@@ -544,6 +544,21 @@ static void shutting_waits_for_what_is_queued(void **state)
     close_sink(&sink);
 }
 
+static void what_was_cut_short_is_no_regular_end(void **state)
+{
+    (void)state;
+    open_sink(&sink, 2, 0);
+    assert_int_equal(put_all(&sink, 0, "abc"), 0);
+    assert_int_equal(jg_stream_shut(&sink.stream), 0);
+    jg_op_cancel(&sink.ops[0]);
+    turn(&sink);
+    assert_int_equal(jg_op_status(&sink.ops[0]), -ECANCELED);
+    assert_int_equal(sink.shuts, 0);
+    jg_stream_abort(&sink.stream);
+    assert_true(sink.cut);
+    close_sink(&sink);
+}
+
 static void closing_sends_what_waits_for_the_end_of_the_turn(void **state)
 {
     jg_stream_closing closing;
@@ -694,6 +709,7 @@ int main(void)
         cmocka_unit_test(more_than_16_times_the_high_mark_is_refused),
         cmocka_unit_test(a_cancelled_write_all_tells_how_far_it_came),
         cmocka_unit_test(shutting_waits_for_what_is_queued),
+        cmocka_unit_test(what_was_cut_short_is_no_regular_end),
         cmocka_unit_test(closing_sends_what_waits_for_the_end_of_the_turn),
         cmocka_unit_test(aborting_completes_all_that_is_pending),
         cmocka_unit_test(a_close_lets_drains_go_on),

@@ -351,9 +351,9 @@ JG_API int jg_stream_close_start(jg_stream *stream, jg_stream_closing *closing, 
                                  jg_op *op);
 
 /**
- * Close at once, dropping what is queued: if there is something, a peer over TCP sees a reset
- * rather than a regular end. What is pending completes with -ECONNABORTED. Harmless if the stream
- * is not open. asyncio: transport.abort.
+ * Close at once, dropping what is queued: if there is something, or if writing failed before, a peer
+ * over TCP sees a reset rather than a regular end. What is pending completes with -ECONNABORTED.
+ * Harmless if the stream is not open. asyncio: transport.abort.
  *
  * Returns   nothing; it cannot fail and does not allocate.
  * Owns      nothing; the stream's memory is yours again, that of pending ops once they completed.

@@ -324,7 +324,7 @@ int jg_stream_close(jg_stream *stream, jg_time timeout)
 
 void jg_stream_abort(jg_stream *stream)
 {
-    const bool cut = stream->output != NULL;
+    const bool cut = stream->output || stream->write_error; /* which dropped something */
 
     if (!stream->transport)
         return;
