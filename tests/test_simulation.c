@@ -610,7 +610,7 @@ static void run(struct simulation *sim)
 static void promises_hold_whatever_happens(void **state)
 {
     (void)state;
-    simulation_try_all(run, test_is_emulated() ? 100 : test_is_slow() ? 400 : 5000);
+    simulation_try_all(run, test_is_emulated() ? 100 : test_is_slow() ? 1000 : 5000);
 }
 
 static void a_seed_always_does_the_same(void **state)

@@ -596,7 +596,7 @@ static void run(struct simulation *sim)
 static void promises_hold_whatever_happens(void **state)
 {
     (void)state;
-    simulation_try_all(run, test_is_emulated() ? 50 : test_is_slow() ? 200 : 3000);
+    simulation_try_all(run, test_is_emulated() ? 50 : test_is_slow() ? 500 : 3000);
 }
 
 static void a_seed_always_does_the_same(void **state)
