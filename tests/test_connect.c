@@ -245,6 +245,9 @@ static void what_came_while_it_connected_is_read_to_its_end(void **state)
     leave(&place);
 }
 
+#ifdef __linux__
+
+/* Others refuse. */
 static void a_full_backlog_of_a_unix_socket_is_waited_for(void **state)
 {
     struct place place;
@@ -270,6 +273,8 @@ static void a_full_backlog_of_a_unix_socket_is_waited_for(void **state)
     fill_in(&place);
     leave(&place);
 }
+
+#endif
 
 static void interrupt(int signo)
 {
@@ -577,7 +582,9 @@ int main(void)
         cmocka_unit_test(a_connection_to_itself_is_none),
         cmocka_unit_test(a_connect_without_an_answer_ends_in_time),
         cmocka_unit_test(what_came_while_it_connected_is_read_to_its_end),
+#ifdef __linux__
         cmocka_unit_test(a_full_backlog_of_a_unix_socket_is_waited_for),
+#endif
         cmocka_unit_test(signals_do_not_get_in_the_way),
         cmocka_unit_test(an_address_that_does_not_answer_holds_up_the_others_for_a_moment),
         cmocka_unit_test(an_address_that_fails_holds_up_nobody),

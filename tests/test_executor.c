@@ -12,7 +12,6 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -21,11 +20,18 @@
 #    include <sys/syscall.h>
 #endif
 
+/* What one thread waits for and another opens, once. There are systems whose semaphores need names. */
+struct gate {
+    pthread_mutex_t mutex;
+    pthread_cond_t opened;
+    bool is_open;
+};
+
 /* A job that says when it begins, and waits to be let go. */
 struct slow {
     jg_executor_job job;
     jg_op op;
-    sem_t begun, let_go;
+    struct gate begun, let_go;
     int calls;    /* of the op */
     int runs;     /* of the job */
     int released; /* atomic */
@@ -34,14 +40,36 @@ struct slow {
     bool saw_cancel;
 };
 
+static void gate_init(struct gate *gate)
+{
+    test_check(pthread_mutex_init(&gate->mutex, NULL) == 0);
+    test_check(pthread_cond_init(&gate->opened, NULL) == 0);
+    gate->is_open = false;
+}
+
+static void gate_open(struct gate *gate)
+{
+    pthread_mutex_lock(&gate->mutex);
+    gate->is_open = true;
+    pthread_cond_signal(&gate->opened);
+    pthread_mutex_unlock(&gate->mutex);
+}
+
+static void gate_wait(struct gate *gate)
+{
+    pthread_mutex_lock(&gate->mutex);
+    while (!gate->is_open)
+        pthread_cond_wait(&gate->opened, &gate->mutex);
+    pthread_mutex_unlock(&gate->mutex);
+}
+
 static int run_slow(void *arg)
 {
     struct slow *slow = arg;
     const int result = slow->result;
 
-    sem_post(&slow->begun);
-    while (sem_wait(&slow->let_go) < 0)
-        ;
+    gate_open(&slow->begun);
+    gate_wait(&slow->let_go);
     slow->runs++;
     slow->saw_cancel = jg_promise_cancelled(&slow->job.promise);
     __atomic_store_n(&slow->ended, 1, __ATOMIC_SEQ_CST);
@@ -51,8 +79,8 @@ static int run_slow(void *arg)
 static void slow_init(struct slow *slow, jg_loop *loop)
 {
     *slow = (struct slow){.result = 7};
-    sem_init(&slow->begun, 0, 0);
-    sem_init(&slow->let_go, 0, 0);
+    gate_init(&slow->begun);
+    gate_init(&slow->let_go);
     jg_op_init(&slow->op, loop, test_count_call, &slow->calls);
 }
 
@@ -66,12 +94,6 @@ static void release_slow(void *arg)
 static int slow_start(struct slow *slow, jg_executor *executor, jg_call_fn release)
 {
     return jg_executor_run_start(executor, &slow->job, run_slow, slow, release, &slow->op);
-}
-
-static void wait_for(sem_t *semaphore)
-{
-    while (sem_wait(semaphore) < 0)
-        ;
 }
 
 static void wait_until(const int *atomic, int value)
@@ -227,12 +249,12 @@ static void a_full_queue_refuses_the_start_form(void **state)
     slow_init(&queued, loop);
     slow_init(&refused, loop);
     assert_int_equal(slow_start(&running, executor, NULL), 0);
-    wait_for(&running.begun);
+    gate_wait(&running.begun);
     assert_int_equal(slow_start(&queued, executor, NULL), 0);
     assert_int_equal(slow_start(&refused, executor, NULL), -ENOBUFS);
     assert_false(jg_op_pending(&refused.op));
-    sem_post(&running.let_go);
-    sem_post(&queued.let_go);
+    gate_open(&running.let_go);
+    gate_open(&queued.let_go);
     assert_int_equal(jg_loop_run(loop), 0);
     assert_int_equal(jg_op_status(&running.op), 7);
     assert_int_equal(jg_op_status(&queued.op), 7);
@@ -251,13 +273,13 @@ static void cancelling_takes_a_job_out_of_the_queue(void **state)
     slow_init(&running, loop);
     slow_init(&queued, loop);
     assert_int_equal(slow_start(&running, executor, NULL), 0);
-    wait_for(&running.begun);
+    gate_wait(&running.begun);
     assert_int_equal(slow_start(&queued, executor, NULL), 0);
     jg_op_cancel(&queued.op);
     assert_int_equal(jg_loop_run_once(loop, 0), 1);
     assert_int_equal(queued.calls, 1);
     assert_int_equal(jg_op_status(&queued.op), -ECANCELED);
-    sem_post(&running.let_go);
+    gate_open(&running.let_go);
     assert_int_equal(jg_loop_run(loop), 0);
     assert_int_equal(jg_executor_free(executor, JG_FOREVER), 0);
     assert_int_equal(queued.runs, 0);
@@ -273,11 +295,11 @@ static void cancelling_waits_for_a_running_job_which_can_see_it(void **state)
     (void)state;
     slow_init(&slow, loop);
     assert_int_equal(slow_start(&slow, NULL, NULL), 0);
-    wait_for(&slow.begun);
+    gate_wait(&slow.begun);
     jg_op_cancel(&slow.op);
     assert_int_equal(jg_loop_run_once(loop, 0), 1);
     assert_true(jg_op_pending(&slow.op));
-    sem_post(&slow.let_go);
+    gate_open(&slow.let_go);
     assert_int_equal(jg_loop_run(loop), 0);
     assert_int_equal(slow.calls, 1);
     assert_int_equal(jg_op_status(&slow.op), 7);
@@ -293,13 +315,13 @@ static void an_abandoned_job_completes_at_once_and_is_released_when_it_returns(v
     (void)state;
     slow_init(&slow, loop);
     assert_int_equal(slow_start(&slow, NULL, release_slow), 0);
-    wait_for(&slow.begun);
+    gate_wait(&slow.begun);
     jg_op_cancel(&slow.op);
     assert_int_equal(jg_loop_run(loop), 0);
     assert_int_equal(slow.calls, 1);
     assert_int_equal(jg_op_status(&slow.op), -ECANCELED);
     assert_int_equal(__atomic_load_n(&slow.released, __ATOMIC_SEQ_CST), 0);
-    sem_post(&slow.let_go);
+    gate_open(&slow.let_go);
     wait_until(&slow.released, 1);
     test_loop_done(loop);
     assert_int_equal(slow.calls, 1);
@@ -314,7 +336,7 @@ static void a_job_that_could_be_abandoned_but_was_not_is_the_callers(void **stat
     (void)state;
     slow_init(&slow, loop);
     assert_int_equal(slow_start(&slow, NULL, release_slow), 0);
-    sem_post(&slow.let_go);
+    gate_open(&slow.let_go);
     assert_int_equal(jg_loop_run(loop), 0);
     assert_int_equal(jg_op_status(&slow.op), 7);
     test_loop_done(loop);
@@ -331,11 +353,11 @@ static void an_abandoned_job_in_the_queue_is_released_at_once(void **state)
     slow_init(&running, loop);
     slow_init(&queued, loop);
     assert_int_equal(slow_start(&running, executor, NULL), 0);
-    wait_for(&running.begun);
+    gate_wait(&running.begun);
     assert_int_equal(slow_start(&queued, executor, release_slow), 0);
     jg_op_cancel(&queued.op);
     assert_int_equal(queued.released, 1);
-    sem_post(&running.let_go);
+    gate_open(&running.let_go);
     assert_int_equal(jg_loop_run(loop), 0);
     assert_int_equal(queued.calls, 1);
     assert_int_equal(jg_executor_free(executor, JG_FOREVER), 0);
@@ -351,12 +373,12 @@ static void an_abandoned_job_outlives_its_loop(void **state)
     (void)state;
     slow_init(&slow, loop);
     assert_int_equal(slow_start(&slow, NULL, release_slow), 0);
-    wait_for(&slow.begun);
+    gate_wait(&slow.begun);
     jg_op_cancel(&slow.op);
     assert_int_equal(jg_loop_run(loop), 0);
     test_loop_done(loop);
     assert_int_equal(__atomic_load_n(&slow.released, __ATOMIC_SEQ_CST), 0);
-    sem_post(&slow.let_go);
+    gate_open(&slow.let_go);
     wait_until(&slow.released, 1);
 }
 
@@ -365,7 +387,7 @@ static void *let_go_soon(void *arg)
     struct slow *slow = arg;
 
     usleep(2000);
-    sem_post(&slow->let_go);
+    gate_open(&slow->let_go);
     return NULL;
 }
 
@@ -380,7 +402,7 @@ static void freeing_waits_for_running_jobs_and_cancels_the_others(void **state)
     slow_init(&running, loop);
     slow_init(&queued, loop);
     assert_int_equal(slow_start(&running, executor, NULL), 0);
-    wait_for(&running.begun);
+    gate_wait(&running.begun);
     assert_int_equal(slow_start(&queued, executor, NULL), 0);
     assert_int_equal(pthread_create(&thread, NULL, let_go_soon, &running), 0);
     assert_int_equal(jg_executor_free(executor, JG_FOREVER), 0);
@@ -404,16 +426,16 @@ static void a_thread_that_does_not_return_in_time_is_left_to_itself(void **state
     slow_init(&prompt, loop);
     assert_int_equal(slow_start(stuck, executor, NULL), 0);
     assert_int_equal(slow_start(&prompt, executor, NULL), 0);
-    wait_for(&stuck->begun);
-    wait_for(&prompt.begun);
-    sem_post(&prompt.let_go);
+    gate_wait(&stuck->begun);
+    gate_wait(&prompt.begun);
+    gate_open(&prompt.let_go);
     assert_int_equal(jg_executor_free(executor, 20 * JG_MILLISECOND), -ETIMEDOUT);
     assert_int_equal(jg_loop_run(loop), 0);
     assert_int_equal(jg_op_status(&stuck->op), -ETIMEDOUT);
     assert_int_equal(stuck->calls, 1);
     assert_int_equal(jg_op_status(&prompt.op), 7);
     test_loop_done(loop);
-    sem_post(&stuck->let_go);
+    gate_open(&stuck->let_go);
     wait_until(&stuck->ended, 1); /* it writes to its memory, and then nobody does */
     usleep(2000);
     free(stuck);
@@ -476,11 +498,11 @@ static void run_with_one_thread(void *arg)
     slow_init(&first, loop);
     slow_init(&second, loop);
     test_check(slow_start(&first, NULL, NULL) == 0);
-    wait_for(&first.begun);
+    gate_wait(&first.begun);
     if (deny_threads())
         test_check(slow_start(&second, NULL, NULL) == 0);
-    sem_post(&first.let_go);
-    sem_post(&second.let_go);
+    gate_open(&first.let_go);
+    gate_open(&second.let_go);
     test_check(jg_loop_run(loop) == 0);
     test_loop_done(loop);
 }
@@ -531,7 +553,7 @@ static void each_allocation_may_fail(void **state)
         memory->fail_at = memory->calls + n;
         r = slow_start(&slow, NULL, NULL);
         memory->fail_at = 0;
-        sem_post(&slow.let_go);
+        gate_open(&slow.let_go);
         if (r < 0) {
             assert_int_equal(r, -ENOMEM);
             assert_false(jg_op_pending(&slow.op));
@@ -590,7 +612,7 @@ static void go_on_in_child(void *arg)
     test_check(jg_op_status(&forked->queued.op) == JG_EFORKED);
 
     if (!test_is_slow()) { /* the thread sanitizer stands no new threads here */
-        sem_post(&slow.let_go);
+        gate_open(&slow.let_go);
         test_check(slow_start(&slow, forked->executor, NULL) == 0);
         test_check(jg_loop_run(forked->loop) == 0);
         test_check(jg_op_status(&slow.op) == 7);
@@ -620,11 +642,11 @@ static void in_a_forked_child_pending_jobs_fail_and_new_ones_run(void **state)
     slow_init(&forked.queued, forked.loop);
     assert_int_equal(slow_start(&forked.running, forked.executor, NULL), 0);
     assert_int_equal(slow_start(&forked.queued, forked.executor, NULL), 0);
-    wait_for(&forked.running.begun);
+    gate_wait(&forked.running.begun);
     test_in_child(go_on_in_child, &forked);
     test_in_child(end_in_child, &forked);
-    sem_post(&forked.running.let_go);
-    sem_post(&forked.queued.let_go);
+    gate_open(&forked.running.let_go);
+    gate_open(&forked.queued.let_go);
     assert_int_equal(jg_loop_run(forked.loop), 0);
     assert_int_equal(jg_op_status(&forked.running.op), 7);
     assert_int_equal(jg_op_status(&forked.queued.op), 7);

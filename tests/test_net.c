@@ -117,16 +117,20 @@ static int talk(void *arg)
 static void both_ends_of_a_connection_talk(void **state)
 {
     char name[64];
-    const char *const texts[] = {"127.0.0.1:0", "[::1]:0", name};
+    const char *const texts[] = {"127.0.0.1:0", "[::1]:0", NULL, name};
     struct place place;
+    int count = 3;
 
     (void)state;
     snprintf(name, sizeof(name), "unix:@juggle-test-net-%d", (int)getpid());
-    for (int i = 0; i < 4; i++) {
+#ifdef __linux__
+    count++; /* others have no abstract names */
+#endif
+    for (int i = 0; i < count; i++) {
         jg_address address;
 
         enter(&place);
-        if (i == 3)
+        if (!texts[i])
             address = place.path;
         else
             assert_int_equal(jg_address_parse(texts[i], &address), 0);

@@ -246,7 +246,9 @@ static void what_exceeds_the_cache_gives_its_memory_back(void **state)
     jg__stack_give(&stacks, kept);
     jg__stack_give(&stacks, dropped);
     assert_int_equal(resident(kept_low, pages), JG__ASAN ? 0 : pages); /* cleaned of pointers */
-    assert_int_equal(resident(dropped_low, pages), 0);
+#ifdef __linux__
+    assert_int_equal(resident(dropped_low, pages), 0); /* others take it when they need it */
+#endif
 
     /* Both can be had again. */
     assert_ptr_equal(take(&stacks, 0), kept);

@@ -376,6 +376,7 @@ static void data_that_came_before_a_reset_can_still_be_read(void **state)
 {
     struct desk *desk = *state;
     char data[8];
+    ssize_t n;
 
     use_tcp(desk);
     assert_int_equal(write(desk->fds[1], "data", 4), 4);
@@ -385,13 +386,16 @@ static void data_that_came_before_a_reset_can_still_be_read(void **state)
     start(&desk->a, desk->fds[0], JG_READ);
     turn(desk->loop);
     assert_int_equal(desk->a.events, JG_READ);
+    n = read(desk->fds[0], data, sizeof(data));
 #ifdef __linux__
-    /* Other kernels may throw the data away at a reset. */
-    assert_int_equal(read(desk->fds[0], data, sizeof(data)), 4);
-    turn(desk->loop);
-    assert_int_equal(desk->a.calls, 2);
+    assert_int_equal(n, 4); /* other kernels may throw the data away at a reset */
 #endif
-    assert_int_equal(read(desk->fds[0], data, sizeof(data)), -1);
+    if (n > 0) {
+        turn(desk->loop);
+        assert_int_equal(desk->a.calls, 2);
+        n = read(desk->fds[0], data, sizeof(data));
+    }
+    assert_int_equal(n, -1);
     assert_int_equal(errno, ECONNRESET);
 }
 

@@ -86,12 +86,12 @@ int jg__address_unix(const char *name, size_t length, bool is_abstract, jg_addre
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     const size_t room = sizeof(un.sun_path) - 1; /* for the first or the last byte, which is 0 */
 
+    if (length == 0)
+        return -EINVAL;
 #ifndef __linux__
     if (is_abstract)
         return -ENOTSUP;
 #endif
-    if (length == 0)
-        return -EINVAL;
     if (length > room)
         return -ENAMETOOLONG;
 

@@ -61,9 +61,10 @@ static bool name_of(int fd, bool terminal, char *name, size_t size)
 
 #else
 
+/* Pipes have none, and again it must not be that of a master. */
 static bool name_of(int fd, bool terminal, char *name, size_t size)
 {
-    return terminal && ttyname_r(fd, name, size) == 0;
+    return terminal && !ptsname(fd) && ttyname_r(fd, name, size) == 0;
 }
 
 #endif

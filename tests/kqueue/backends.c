@@ -8,5 +8,8 @@
 extern const jg__poller_ops jg__kqueue_netbsd_ops;
 
 const jg__poller_ops *const jg__poller_all[] = {
-    &jg__epoll_ops, &jg__kqueue_ops, &jg__kqueue_netbsd_ops, &jg__poll_ops, &jg__script_ops, NULL,
+#ifdef __linux__ /* not if it is to be as on NetBSD */
+    &jg__epoll_ops,
+#endif
+    &jg__kqueue_ops, &jg__kqueue_netbsd_ops, &jg__poll_ops, &jg__script_ops, NULL,
 };
