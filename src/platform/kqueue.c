@@ -15,6 +15,15 @@
  * Errors of changes are returned at once: changes go in a call of their own, which returns no
  * events. So EV_ERROR, which is for changes only, never comes out of a wait. EINTR means that the
  * changes were made.
+ *
+ * What systems do not agree on is not used. EV_DISPATCH loses events on some, EV_ONESHOT and
+ * EV_RECEIPT add nothing here, `data` counts differently, and user data have two types and are kept
+ * or replaced: descriptors are the key. Low-water marks are left alone. Timers are the loop's own, and
+ * a wait that ended is no proof that its time has come: the loop looks at the clock. Signals come from
+ * handlers, which EVFILT_SIGNAL would leave to be called anyway, and children from SIGCHLD and waitpid,
+ * which EVFILT_PROC would need as well. Edges may come too often, never too seldom: who is told reads
+ * until nothing is left. One thread at a time changes and waits, and the queue is closed by the one
+ * that waits; others only wake it.
  */
 #include "platform/system.h"
 
