@@ -159,6 +159,7 @@ static void stop_and_free(void *arg)
     struct family *family = arg;
 
     family_stop(family);
+    (void)jg_loop_prepare(family->loop); /* tells the kernel nothing: the set is the parent's */
     test_check(jg_loop_free(family->loop) == 0);
 }
 
