@@ -232,7 +232,7 @@ static int prepare(int fd, const jg_address *local, const jg_address *peer,
         r = jg__endpoint_bind(fd, local);
     if (r == 0 && peer)
         r = jg__endpoint_connect(fd, peer);
-    return r;
+    return r == -EINPROGRESS ? 0 : r; /* a signal came: there is nobody to wait for */
 }
 
 int jg_udp_open(jg_udp *udp, jg_loop *loop, const jg_address *local, const jg_address *peer,
