@@ -17,6 +17,26 @@ struct piece {
     size_t size;
 };
 
+/* Whether it is for want of something that a file could not be read, rather than that there is none
+ * for us. */
+static bool is_want(int error)
+{
+    return error == -ENOMEM || error == -EMFILE || error == -ENFILE || error == -EIO;
+}
+
+/* Read a file from its start. Returns how many bytes there were, or an error. */
+static int read_all(int fd, char *bytes, int size)
+{
+    int done = 0, r = 1;
+
+    while (done < size && r > 0) {
+        r = jg__disk_read(fd, bytes + done, size - done, done);
+        if (r > 0)
+            done += r;
+    }
+    return r < 0 ? r : done;
+}
+
 int jg__text_read(const jg_allocator *allocator, const char *path, jg__text *ret_text)
 {
     jg__text text = {.bytes = NULL};
@@ -27,12 +47,14 @@ int jg__text_read(const jg_allocator *allocator, const char *path, jg__text *ret
     if (r == 0 && info.size > 0 && info.size < MAX_TEXT) {
         text.allocated = (size_t)info.size;
         text.bytes = jg__alloc(allocator, text.allocated);
-        r = text.bytes ? jg__disk_read(fd, text.bytes, (int)info.size, 0) : -ENOMEM;
+        r = text.bytes ? read_all(fd, text.bytes, (int)info.size) : -ENOMEM;
         text.size = r > 0 ? (size_t)r : 0;
     }
     jg__fd_close(fd);
-    if (r == -ENOMEM)
+    if (is_want(r)) {
+        jg__text_free(allocator, &text);
         return r;
+    }
     *ret_text = text;
     return 0;
 }

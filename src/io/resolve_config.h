@@ -24,14 +24,14 @@ typedef struct jg__resolve_config {
     bool rotate;
 } jg__resolve_config;
 
-/* A file in memory. One that cannot be read is empty. */
+/* A file in memory. One that is not there, or not for us to read, is empty. */
 typedef struct jg__text {
     char *bytes;
     size_t size;
     size_t allocated;
 } jg__text;
 
-/* Returns 0 or -ENOMEM. */
+/* Returns 0; -ENOMEM, -EMFILE, -ENFILE or -EIO. */
 int jg__text_read(const jg_allocator *allocator, const char *path, jg__text *ret_text);
 void jg__text_free(const jg_allocator *allocator, jg__text *text);
 
