@@ -191,9 +191,11 @@ static void on_event(void *arg, int events)
 {
     jg__dns_query *query = arg;
 
-    if (events < 0)
+    if (events < 0) {
+        if (events != -EBADF) /* then the number may be somebody else's */
+            jg__fd_close(query->watcher.handle.number);
         give_up(query, events);
-    else if (!query->stream)
+    } else if (!query->stream)
         receive_datagram(query);
     else if (events & JG_WRITE)
         send_stream(query);
