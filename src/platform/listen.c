@@ -5,6 +5,7 @@
 
 #include "platform/address.h"
 #include "platform/descriptor.h"
+#include "platform/disk.h"
 #include "platform/endpoint.h"
 
 #include <errno.h>
@@ -124,9 +125,7 @@ int jg__accept(int fd, bool no_delay, jg_address *ret_peer)
 
 int jg__reserve_open(void)
 {
-    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-    return jg__fd_tidy(fd < 0 ? -errno : fd);
+    return jg__disk_open("/dev/null", O_RDONLY, 0);
 }
 
 /* ---------------------------------------------------------------- paths */

@@ -5,6 +5,7 @@
 
 #include "base/atomic.h"
 #include "platform/descriptor.h"
+#include "platform/disk.h"
 #include "platform/reap.h"
 
 #include <errno.h>
@@ -300,7 +301,5 @@ int jg__pipe_open(int ret_fds[2])
 
 int jg__null_open(void)
 {
-    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-    return jg__fd_tidy(fd < 0 ? -errno : fd);
+    return jg__disk_open("/dev/null", O_RDWR, 0);
 }
