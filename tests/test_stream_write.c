@@ -8,7 +8,11 @@
 
 #include <juggle/coro.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum { MOST = 8 };
 
@@ -690,6 +694,81 @@ static void bad_options_are_refused(void **state)
     close_sink(&sink);
 }
 
+/* ---------------------------------------------------------------- reads after it */
+
+/* Connected over TCP, both non-blocking. */
+static void connect_pair(int fds[2])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof(address);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+    test_check(listener >= 0 && bind(listener, (struct sockaddr *)&address, size) == 0 &&
+               listen(listener, 1) == 0 &&
+               getsockname(listener, (struct sockaddr *)&address, &size) == 0);
+    fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+    test_check(fds[0] >= 0 && connect(fds[0], (struct sockaddr *)&address, size) == 0);
+    fds[1] = accept(listener, NULL, NULL);
+    test_check(fds[1] >= 0);
+    close(listener);
+}
+
+static int read_after_reset(void *arg)
+{
+    const struct linger reset = {.l_onoff = 1};
+    jg_loop *loop = arg;
+    jg_stream stream;
+    char text[8];
+    int fds[2];
+
+    connect_pair(fds);
+    test_check(jg_stream_open(&stream, loop, fds[0], NULL) == 0);
+    test_check(send(fds[1], "part", 4, 0) == 4);
+    test_check(setsockopt(fds[1], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) == 0);
+    close(fds[1]);
+
+    test_check(jg_stream_write(&stream, "x", 1) == -ECONNRESET);
+    /* Not all systems keep what came before. */
+    if (jg_stream_read(&stream, text, sizeof(text)) == 4)
+        test_check(jg_stream_read(&stream, text, sizeof(text)) == -ECONNRESET);
+    test_check(!jg_stream_at_eof(&stream));
+    jg_stream_abort(&stream);
+    return 0;
+}
+
+static void a_reset_that_a_write_met_is_no_regular_end(void **state)
+{
+    jg_loop *loop = test_loop(0);
+
+    (void)state;
+    assert_int_equal(jg_run_until_complete(loop, read_after_reset, loop, NULL), 0);
+    test_loop_done(loop);
+}
+
+static int read_after_lost_write(void *arg)
+{
+    jg_stream a, b;
+    char text[8];
+
+    test_check(jg_test_pair(arg, &a, &b, NULL) == 0);
+    test_check(jg_test_pair_fail(&a, JG_WRITE, 1, -ENOBUFS) == 0);
+    test_check(jg_stream_write(&a, "q", 1) == 0);
+    test_check(jg_stream_write(&a, "uestion", 7) == 0); /* it goes out with the end of the turn */
+    test_check(jg_stream_read(&a, text, sizeof(text)) == -ENOBUFS);
+    jg_stream_abort(&a);
+    jg_stream_abort(&b);
+    return 0;
+}
+
+static void who_waits_for_the_answer_to_what_was_lost_is_told(void **state)
+{
+    jg_loop *loop = test_loop(0);
+
+    (void)state;
+    assert_int_equal(jg_run_until_complete(loop, read_after_lost_write, loop, NULL), 0);
+    test_loop_done(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -718,6 +797,8 @@ int main(void)
         cmocka_unit_test(a_read_that_has_all_ends_before_it_gives_way),
         cmocka_unit_test(a_failed_transport_fails_both_ways),
         cmocka_unit_test(bad_options_are_refused),
+        cmocka_unit_test(a_reset_that_a_write_met_is_no_regular_end),
+        cmocka_unit_test(who_waits_for_the_answer_to_what_was_lost_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

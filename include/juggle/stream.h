@@ -17,7 +17,9 @@
  * Errors: a read returns -EBADF for a stream that is not open, -ECONNABORTED if it is closed or
  * aborted meanwhile, -ECANCELED, -ENOMEM, or what the transport says, -ECONNRESET as a rule. What
  * was received before an error is read before it. Once a write failed every later one fails with
- * the same error, and there is never a signal for it. A read that failed left what is buffered.
+ * the same error, and there is never a signal for it; reads go on to what the peer sent before, and
+ * end with an error as well, unless the peer had ended regularly. A read that failed left what is
+ * buffered.
  */
 #ifndef JUGGLE_STREAM_H
 #define JUGGLE_STREAM_H

@@ -115,7 +115,25 @@ static uint32_t take(jg_stream *stream, void *target, size_t size)
 
 /* ---------------------------------------------------------------- receiving */
 
-/* The transport was to read so much and returned n. Returns the same. */
+/*
+ * The last thing there is to read: the end of file or an error. Returns it. That a connection broke
+ * is told once, to whoever asks first: if that was a write, reads see an end that the peer never
+ * sent. With EPIPE it had.
+ */
+__attribute__((noinline, cold)) static ssize_t note_last(jg_stream *stream, ssize_t n)
+{
+    if (n == 0 && stream->write_error != -EPIPE)
+        n = stream->write_error;
+    if (n == 0) {
+        stream->flags |= JG__STREAM_END;
+    } else {
+        stream->flags &= (uint16_t)~JG__STREAM_PLAIN;
+        stream->read_error = (int16_t)n;
+    }
+    return n;
+}
+
+/* The transport was to read so much and returned n. Returns the same, or what it means. */
 static ssize_t note_received(jg_stream *stream, ssize_t n, size_t size)
 {
     if (n > 0) {
@@ -126,11 +144,8 @@ static ssize_t note_received(jg_stream *stream, ssize_t n, size_t size)
             stream->flags &= (uint16_t)~JG_READ;
     } else if (n == -EAGAIN) {
         stream->flags &= (uint16_t)~JG_READ;
-    } else if (n == 0) {
-        stream->flags |= JG__STREAM_END;
     } else {
-        stream->flags &= (uint16_t)~JG__STREAM_PLAIN;
-        stream->read_error = (int16_t)n;
+        n = note_last(stream, n);
     }
     return n;
 }

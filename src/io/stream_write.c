@@ -211,6 +211,15 @@ static ssize_t send_from_file(jg_stream *stream)
     return n;
 }
 
+/* What was queued cannot be sent. Whoever wrote it may be waiting for an answer by now. That a peer
+ * is gone reads learn by themselves, and there may be something that it sent before. */
+__attribute__((noinline, cold)) static void fail(jg_stream *stream, int error)
+{
+    if (error != -EPIPE && error != -ECONNRESET)
+        jg__stream_stop_reading(stream, error);
+    jg__stream_fail_writing(stream, error);
+}
+
 void jg__stream_write_on(jg_stream *stream)
 {
     ssize_t n = 1;
@@ -223,7 +232,7 @@ void jg__stream_write_on(jg_stream *stream)
     if (n == -EAGAIN)
         n = jg__stream_wait(stream, JG_WRITE);
     if (n < 0)
-        jg__stream_fail_writing(stream, (int)n);
+        fail(stream, (int)n);
     else
         told(stream);
 }
