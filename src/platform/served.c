@@ -33,9 +33,7 @@
 
 int jg__served_directory(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    return jg__fd_tidy(fd < 0 ? -errno : fd);
+    return jg__disk_open(path, O_RDONLY | O_DIRECTORY, 0);
 }
 
 /* A pipe must not make us wait for a writer, nor a terminal become ours. */
@@ -110,7 +108,9 @@ int jg__served_open(int directory, const char *path, bool at_once, jg__served *r
     if (at_once) {
         fd = jg__fd_tidy(open_cached(directory, path));
     } else {
-        fd = openat(directory, path, FLAGS);
+        do
+            fd = openat(directory, path, FLAGS);
+        while (fd < 0 && errno == EINTR);
         fd = jg__fd_tidy(fd < 0 ? -errno : fd);
     }
     if (fd < 0)
