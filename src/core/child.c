@@ -63,9 +63,10 @@ static void on_descriptor(void *arg, int events)
     jg_child *child = arg;
     jg_loop *loop = child->handle.loop;
 
-    /* The process descriptor was closed behind our back; the process is still ours to wait for. */
+    if (events < 0 && events != -EBADF)
+        jg__fd_close(child->watcher.handle.number); /* else it was closed behind our back */
     if (events < 0 && watch_signal(loop) == 0)
-        ask(child, &loop->ready);
+        ask(child, &loop->ready); /* the process is still ours to wait for */
     else
         run(child);
 }

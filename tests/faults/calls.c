@@ -192,6 +192,8 @@ static int fail_to_move(const char *call, int fd, size_t size, bool writes, bool
     error = fault_choose(errors);
     if (error == LATER || error == FAULT_SHORT)
         come_again(fd);
+    if (error == EPIPE || error == ECONNRESET || error == ETIMEDOUT)
+        (void)shutdown(fd, SHUT_RDWR); /* the connection is lost: both ends are to see that */
     errno = error & 0x7ff;
     return error;
 }
@@ -335,6 +337,10 @@ ssize_t fault_sendfile(int fd, int file, off_t *offset, size_t size)
 
     if (error == LATER || error == FAULT_SHORT)
         come_again(fd);
+    if (error == ECONNRESET || error == EPIPE) {
+        (void)shutdown(fd, SHUT_RDWR);
+        errno = error;
+    }
     return MOVES(error) ? sendfile(fd, file, offset, shortened(size, error)) : -1;
 }
 
@@ -454,7 +460,9 @@ int fault_open(const char *path, int flags, mode_t mode)
 
 int fault_openat(int directory, const char *path, int flags, mode_t mode)
 {
-    return FAILS("openat", EMFILE, ENFILE, ENOMEM, EIO) ? -1 : openat(directory, path, flags, mode);
+    return FAILS("openat", INTERRUPTED, EMFILE, ENFILE, ENOMEM, EIO)
+               ? -1
+               : openat(directory, path, flags, mode);
 }
 
 int fault_fstat(int fd, struct stat *status)
