@@ -142,6 +142,35 @@ static void replace(int old, int fresh)
 }
 
 /*
+ * The same for the instance that stands behind `front`, which has `fresh` as well by now. To be
+ * taken out some day it has to be in there by the number that stays; if there is no memory for that
+ * then it goes when it is closed.
+ */
+static void replace_behind(int front, int old, int fresh)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    (void)epoll_ctl(front, EPOLL_CTL_DEL, old, NULL);
+    (void)dup3(fresh, old, O_CLOEXEC);
+    if (epoll_ctl(front, EPOLL_CTL_ADD, old, &event) == 0)
+        (void)epoll_ctl(front, EPOLL_CTL_DEL, fresh, NULL); /* it is in there */
+    jg__fd_close(fresh);
+}
+
+/* Have what stands in front know of a fresh instance, or make another one that does. */
+static int prepare_front(const struct epoll *epoll, int fresh, bool forked, int *ret_front)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    if (epoll->front < 0)
+        return 0;
+    if (!forked)
+        return epoll_ctl(epoll->front, EPOLL_CTL_ADD, fresh, &event) < 0 ? -errno : 0;
+    *ret_front = open_front(fresh);
+    return *ret_front < 0 ? *ret_front : 0;
+}
+
+/*
  * All descriptors keep their numbers, which others may know or be about to write to. A wake-up that
  * gets lost in between is no loss: the loop is awake, and looks for work before it sleeps. The
  * registration of the wake-up follows its open file to the old number.
@@ -149,30 +178,26 @@ static void replace(int old, int fresh)
 static int epoll_reopen(jg__poller *poller, bool forked)
 {
     struct epoll *epoll = epoll_of(poller);
-    struct epoll_event event = {.events = EPOLLIN};
     int fd, front = -1, wake[2];
     int r = open_kernel(&fd, wake);
 
     if (r < 0)
         return r;
 
-    if (epoll->front >= 0 && forked) {
-        front = open_front(fd);
-        if (front < 0) {
-            jg__wakefd_close(wake);
-            jg__fd_close(fd);
-            return front;
-        }
-    } else if (epoll->front >= 0) {
-        (void)epoll_ctl(epoll->front, EPOLL_CTL_DEL, epoll->fd, NULL); /* it is in there */
+    r = prepare_front(epoll, fd, forked, &front);
+    if (r < 0) {
+        jg__wakefd_close(wake);
+        jg__fd_close(fd);
+        return r;
     }
 
-    replace(epoll->fd, fd);
+    if (epoll->front >= 0 && !forked)
+        replace_behind(epoll->front, epoll->fd, fd);
+    else
+        replace(epoll->fd, fd);
     replace(epoll->wake[0], wake[0]);
     if (front >= 0)
         replace(epoll->front, front);
-    else if (epoll->front >= 0 && epoll_ctl(epoll->front, EPOLL_CTL_ADD, epoll->fd, &event) < 0)
-        return -errno;
     return 0;
 }
 

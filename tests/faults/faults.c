@@ -154,20 +154,28 @@ static bool is_unheard(const struct fault_scenario *scenario)
     return strstr(NEVER_HEARD, name) || (scenario->unheard && strstr(scenario->unheard, name));
 }
 
-static bool is_in_order(void *arg, int status)
+static bool is_consequence(const struct fault_scenario *scenario, int status)
 {
-    struct series *series = arg;
-    const int *consequence = series->scenario->consequences;
+    const int *consequence = scenario->consequences;
 
-    if (series->runs == 1)
-        return status == 0;
-    if (state->error == 0 || state->error & FAULT_HARMLESS)
-        return status == 0;
-    if (status == 0)
-        return is_unheard(series->scenario);
     while (consequence && *consequence && *consequence != status)
         consequence++;
-    return status == -state->error || (consequence && *consequence);
+    return consequence && *consequence;
+}
+
+static bool is_in_order(void *arg, int status)
+{
+    const struct series *series = arg;
+    const struct fault_scenario *scenario = series->scenario;
+    const bool met = series->runs == 2 && state->error != 0;
+
+    if (status == 0)
+        return !met || state->error & FAULT_HARMLESS || is_unheard(scenario);
+    if (!met)
+        return false;
+    if (state->error & FAULT_HARMLESS)
+        return is_unheard(scenario) && is_consequence(scenario, status);
+    return status == -state->error || is_consequence(scenario, status);
 }
 
 /* Returns whether the two runs were in order. */

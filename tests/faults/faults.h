@@ -24,8 +24,9 @@ struct fault_scenario {
      * 0. NULL: nothing. */
     const int *consequences;
 
-    /* Names of calls whose failure nobody needs to hear of, with spaces around each. The others
-     * must not be lost: the run ends with an error. */
+    /* Names of calls whose failure nobody needs to hear of, with spaces around each, and which,
+     * being tried no more, may have those consequences when they are interrupted. The others must
+     * not be lost: the run ends with an error. */
     const char *unheard;
 
     void (*after)(void *arg); /* each run; or NULL */

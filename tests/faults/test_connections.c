@@ -117,6 +117,48 @@ static int use_echo(void *arg)
     return jg_scope_leave(&scope, r);
 }
 
+/* Where a socket is left that nobody listens to any more. */
+static int use_echo_at_old_path(void *arg)
+{
+    const struct echo *state = arg;
+    jg_address address;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    address_of(state->address, &address);
+    (void)unlink(state->address);
+    test_check(fd >= 0 && bind(fd, (struct sockaddr *)address.storage, address.size) == 0);
+    close(fd);
+    return use_echo(arg);
+}
+
+/* One that was made by somebody else. */
+static int use_given_listener(void *arg)
+{
+    struct echo *state = arg;
+    const jg_connect_options options = {.keep_alive = 20 * JG_SECOND};
+    jg_address address;
+    jg_stream stream;
+    int r, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    address_of("127.0.0.1:0", &address);
+    test_check(fd >= 0 && bind(fd, (struct sockaddr *)address.storage, address.size) == 0 &&
+               listen(fd, 4) == 0);
+    r = jg_listen_fd(&state->listener, fault_loop(), fd, NULL);
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    r = jg_listener_address(&state->listener, &address);
+    if (r == 0)
+        r = jg_connect(&stream, &address, &options);
+    if (r == 0) {
+        r = jg_stream_peer(&stream, &address);
+        jg_stream_abort(&stream);
+    }
+    jg_listener_close(&state->listener);
+    return r;
+}
+
 /* ---------------------------------------------------------------- one of several addresses */
 
 /* The first one refuses, as nobody listens there any more. */
@@ -156,6 +198,10 @@ static int connect_to_any(void *arg)
 #define OPTIONS " setsockopt getsockopt getsockname open close accept4 "
 #define PATHS   " stat unlink "
 
+/* It is not taken over if it is not certain that nobody listens. */
+#define TAKING_OVER OPTIONS PATHS " bind connect "
+static const int in_use[] = {-EADDRINUSE, -ECONNRESET, -EPIPE, JG_EINCOMPLETE, 0};
+
 /* One address may fail. Of several errors, the one that a host answered with counts. */
 #define ATTEMPT " socket connect epoll_ctl "
 
@@ -171,6 +217,9 @@ static void try_all(void **state)
         {"echo by name", use_echo, &name, .consequences = fault_of_peer, .unheard = OPTIONS},
         {"echo over a Unix socket", use_echo, &unix, .consequences = fault_of_peer,
          .unheard = OPTIONS PATHS},
+        {"an old path", use_echo_at_old_path, &unix, .consequences = in_use,
+         .unheard = TAKING_OVER},
+        {"a given listener", use_given_listener, &any, .unheard = OPTIONS},
         {"one of several addresses", connect_to_any, &any, .consequences = refused,
          .unheard = OPTIONS ATTEMPT},
     };
