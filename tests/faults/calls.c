@@ -29,6 +29,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* The GNU library has more of them. */
+#ifndef EAI_NODATA
+#    define EAI_NODATA EAI_NONAME
+#endif
+#ifndef EAI_ADDRFAMILY
+#    define EAI_ADDRFAMILY EAI_NONAME
+#endif
+
 #ifndef SYS_epoll_pwait2
 #    define SYS_epoll_pwait2 441
 #endif
@@ -529,7 +537,9 @@ int fault_madvise(void *place, size_t size, int advice)
 
 int fault_sigaltstack(const stack_t *stack, stack_t *old)
 {
-    return stack && FAILS("sigaltstack", ENOMEM) ? -1 : sigaltstack(stack, old);
+    if (stack && !(stack->ss_flags & SS_DISABLE) && FAILS("sigaltstack", ENOMEM))
+        return -1;
+    return sigaltstack(stack, old);
 }
 
 int fault_getentropy(void *buffer, size_t size)
@@ -570,17 +580,20 @@ int fault_pthread_setspecific(pthread_key_t key, const void *value)
 int fault_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
                       struct addrinfo **ret_list)
 {
-    switch (FAILS("getaddrinfo", EAGAIN, ENOMEM, EMFILE)) {
-    case EAGAIN:
-        return EAI_AGAIN;
-    case ENOMEM:
-        return EAI_MEMORY;
-    case EMFILE:
-        return EAI_SYSTEM;
-    default:
-        (void)host;
-        return getaddrinfo("127.0.0.1", service, hints, ret_list);
+    static const int codes[][2] = {
+        {EAGAIN, EAI_AGAIN},         {ENOMEM, EAI_MEMORY}, {EMFILE, EAI_SYSTEM},
+        {ENODATA, EAI_NODATA},       {ENOENT, EAI_NONAME}, {EAFNOSUPPORT, EAI_ADDRFAMILY},
+        {ENOTRECOVERABLE, EAI_FAIL},
+    };
+    int error = FAILS("getaddrinfo", EAGAIN, ENOMEM, EMFILE, ENODATA, ENOENT, EAFNOSUPPORT,
+                      ENOTRECOVERABLE);
+
+    for (size_t i = 0; error && i < sizeof(codes) / sizeof(codes[0]); i++) {
+        if (codes[i][0] == error)
+            return codes[i][1];
     }
+    (void)host;
+    return getaddrinfo("127.0.0.1", service, hints, ret_list);
 }
 
 /* ---------------------------------------------------------------- processes */

@@ -10,6 +10,7 @@
 
 #include <juggle/test_kit.h>
 
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +30,8 @@ static struct {
     int calls;
     int error;    /* it failed with, as it is in the list; 0: it did not */
     int variants; /* that it has */
+    int left;     /* times that it is to fail after that */
+    int times;
     char call[32];
 } * state;
 
@@ -39,8 +42,8 @@ static bool is_child; /* this process is */
 /* What the runs of a scenario have in common. */
 struct series {
     const struct fault_scenario *scenario;
-    int runs; /* of the present two */
-    int undisturbed, status;
+    int runs;  /* of the present two */
+    int saved; /* what descriptor 0 is */
 };
 
 jg_loop *fault_loop(void)
@@ -49,6 +52,14 @@ jg_loop *fault_loop(void)
 }
 
 /* A call that was interrupted is so once more when it is made again. */
+static bool fails_again(const char *call)
+{
+    if (state->error == 0 || state->left == 0 || strcmp(call, state->call) != 0)
+        return false;
+    state->left--;
+    return true;
+}
+
 bool fault_is_due(const char *call)
 {
     int calls;
@@ -56,11 +67,10 @@ bool fault_is_due(const char *call)
     if (!state || !state->armed || is_child != state->in_child)
         return false;
     calls = __atomic_add_fetch(&state->calls, 1, __ATOMIC_SEQ_CST);
-    if (calls == state->number + 1)
-        return state->error == (EINTR | FAULT_HARMLESS) && strcmp(call, state->call) == 0;
-    if (calls == state->number)
-        snprintf(state->call, sizeof(state->call), "%s", call);
-    return calls == state->number;
+    if (calls != state->number)
+        return calls > state->number && fails_again(call);
+    snprintf(state->call, sizeof(state->call), "%s", call);
+    return true;
 }
 
 int fault_choose(const int *errors)
@@ -69,9 +79,17 @@ int fault_choose(const int *errors)
 
     while (errors[count])
         count++;
-    state->variants = count;
-    state->error = count > 0 ? errors[state->variant % count] : 0;
-    return state->error;
+    if (state->error == 0) {
+        state->variants = count;
+        state->error = count > 0 ? errors[state->variant % count] : 0;
+        state->left =
+            state->times > 0 ? state->times - 1 : state->error == (EINTR | FAULT_HARMLESS);
+    }
+    for (int i = 0; i < count; i++) {
+        if (errors[i] == state->error)
+            return state->error;
+    }
+    return 0; /* it is of another kind of descriptor now */
 }
 
 void fault_set_child(bool on)
@@ -118,10 +136,15 @@ static void before_run(void *arg, const jg_allocator *allocator)
 
     (void)allocator;
     series->runs++;
+    if (series->scenario->low) {
+        series->saved = fcntl(0, F_DUPFD_CLOEXEC, 3);
+        close(0);
+    }
     alarm(SECONDS);
     if (series->runs == 1)
         return;
-    state->calls = state->error = state->variants = 0;
+    state->calls = state->error = state->variants = state->left = 0;
+    state->times = series->scenario->times;
     state->call[0] = '\0';
     state->armed = true;
 }
@@ -132,6 +155,10 @@ static void after_run(void *arg)
 
     state->armed = false;
     alarm(0);
+    if (series->scenario->low) {
+        test_check(dup2(series->saved, 0) == 0);
+        close(series->saved);
+    }
     if (series->scenario->after)
         series->scenario->after(series->scenario->arg);
 }

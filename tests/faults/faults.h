@@ -30,6 +30,8 @@ struct fault_scenario {
     const char *unheard;
 
     void (*after)(void *arg); /* each run; or NULL */
+    int times;                /* the call fails, when it is made again; 0: once */
+    bool low;                 /* descriptor 0 is free, and not to be used */
     bool in_child;            /* the calls of forked children fail, rather than ours */
 };
 

@@ -62,6 +62,27 @@ static int use_executor(void *arg)
     return r < 0 ? r : 0;
 }
 
+/* A loop of its own on a new thread, in real time. */
+static void *run_loop(void *arg)
+{
+    const jg_run_options options = {.no_signals = true};
+    int *status = arg;
+
+    *status = jg_run(sleep_a_little, NULL, &options);
+    return NULL;
+}
+
+static int run_on_thread(void *arg)
+{
+    pthread_t thread;
+    int status = 0;
+
+    (void)arg;
+    test_check(pthread_create(&thread, NULL, run_loop, &status) == 0);
+    test_check(pthread_join(thread, NULL) == 0);
+    return status;
+}
+
 /* ---------------------------------------------------------------- events */
 
 static void on_event(void *arg, int events)
@@ -206,6 +227,8 @@ static void try_all(void **state)
 {
     static const struct fault_scenario table[] = {
         {"tasks", spawn_some, .unheard = " close "},
+        {"on a thread", run_on_thread, .unheard = " close "},
+        {"low descriptors", run_on_thread, .unheard = " close ", .low = true},
         {"an executor", use_executor, .unheard = " close pthread_create "},
         {"watchers", watch_both_ends, .unheard = " close "},
         {"a wake-up and a signal", wake_and_signal, .unheard = " close "},

@@ -191,17 +191,20 @@ static int ask_server(void *arg)
 
 /* What is tried once more, and what then may be the end of it. */
 #define AGAIN " socket connect epoll_ctl send recv getentropy "
-static const int unanswered[] = {JG_ETRYAGAIN, JG_ENAMEFAIL, 0};
+static const int unanswered[] = {JG_ETRYAGAIN, JG_ENAMEFAIL, JG_ENONAME, JG_ENOADDRESS, 0};
 
 static void try_all(void **state)
 {
     static struct look_up file = {.name = "last"}, udp = {.name = "short"}, tcp = {.name = "long"},
-                          system = {.name = "name"};
+                          system = {.name = "name"}, local = {.name = "name.local"};
     static char path[64];
     const struct fault_scenario table[] = {
         {"hosts", look_up, &file, .unheard = " close "},
         {"UDP", ask_server, &udp, .consequences = unanswered, .unheard = " close " AGAIN},
         {"TCP", ask_server, &tcp, .consequences = unanswered, .unheard = " close " AGAIN},
+        {"low descriptors", ask_server, &tcp, .consequences = unanswered,
+         .unheard = " close fcntl " AGAIN, .low = true},
+        {"as configured", look_up, &local, .consequences = unanswered, .unheard = " close "},
         {"the system", look_up, &system, .consequences = unanswered, .unheard = " close "},
     };
     FILE *hosts;
@@ -216,6 +219,8 @@ static void try_all(void **state)
         .config = "/dev/null", .hosts = "/dev/null", .servers = &udp.server, .server_count = 1};
     tcp.options = udp.options;
     tcp.options.servers = &tcp.server;
+    local.options =
+        (jg_resolve_options){.hosts = "/dev/null"}; /* which "local" is the system's by */
     system.options = (jg_resolve_options){.hosts = "/dev/null", .way = JG_RESOLVE_SYSTEM};
     good = fault_each(table, sizeof(table) / sizeof(table[0]));
     (void)unlink(path);

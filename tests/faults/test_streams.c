@@ -8,7 +8,9 @@
 
 #include <juggle.h>
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -386,6 +388,64 @@ static int send_datagrams(void *arg)
     return r < 0 ? r : 0;
 }
 
+/* Sockets with all their options, in groups that nobody else is in. */
+static int join_group(const char *local_text, const char *group_text)
+{
+    const jg_udp_options options = {.reuse_address = true,
+                                    .reuse_port = true,
+                                    .v6_only = true,
+                                    .no_loop = true,
+                                    .hops = 1,
+                                    .send_buffer = 100000};
+    jg_address local, group;
+    jg_udp udp;
+    int r;
+
+    test_check(jg_address_parse(local_text, &local) == 0 &&
+               jg_address_parse(group_text, &group) == 0);
+    r = jg_udp_open(&udp, fault_loop(), &local, NULL, &options);
+    if (r < 0)
+        return r;
+    r = jg_udp_join(&udp, &group, 1);
+    if (r == 0)
+        r = jg_udp_leave(&udp, &group, 1);
+    jg_udp_close(&udp);
+    return r;
+}
+
+static int join_groups(void *arg)
+{
+    int r = join_group("0.0.0.0:0", "239.1.2.3");
+
+    (void)arg;
+    return r < 0 ? r : join_group("[::]:0", "ff01::1:2");
+}
+
+static int do_nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+/* There may be no such address family here, or no loopback to join a group on. */
+static bool has_groups(void)
+{
+    struct ipv6_mreq six = {.ipv6mr_interface = 1};
+    struct group_req four = {.gr_interface = 1};
+    int fds[2] = {socket(AF_INET, SOCK_DGRAM, 0), socket(AF_INET6, SOCK_DGRAM, 0)};
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    bool has;
+
+    (void)inet_pton(AF_INET, "239.1.2.3", &in.sin_addr);
+    (void)inet_pton(AF_INET6, "ff01::1:2", &six.ipv6mr_multiaddr);
+    memcpy(&four.gr_group, &in, sizeof(in));
+    has = setsockopt(fds[0], IPPROTO_IP, MCAST_JOIN_GROUP, &four, sizeof(four)) == 0 &&
+          setsockopt(fds[1], IPPROTO_IPV6, IPV6_JOIN_GROUP, &six, sizeof(six)) == 0;
+    close(fds[0]);
+    close(fds[1]);
+    return has;
+}
+
 /* ---------------------------------------------------------------- the runs */
 
 static void try_all(void **state)
@@ -397,7 +457,10 @@ static void try_all(void **state)
         {"a shared pipe", flow_through_a_shared_pipe, .unheard = " close open fstat "},
         {"a shared socket", flow_through_a_shared_socket, .unheard = " close "},
         {"descriptors", pass_descriptors, .unheard = " close "},
+        {"low descriptors", pass_descriptors, .unheard = " close fcntl ", .low = true},
+        {"bad times", flow_through_a_socket, .unheard = " getsockopt close ", .times = 20},
         {"datagrams", send_datagrams, .unheard = " setsockopt close "},
+        {"groups", has_groups() ? join_groups : do_nothing, .unheard = " close "},
         {"a file", use_a_file, .unheard = " close ", .after = unlink_both},
         {"sendfile", send_a_file, .unheard = " getsockopt close "},
     };
