@@ -12,6 +12,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +52,21 @@ jg_loop *fault_loop(void)
     return jg_task_loop(jg_task_current());
 }
 
+/* Among the threads of an executor. A child has only the one that forked. */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void lock(void)
+{
+    if (!is_child)
+        pthread_mutex_lock(&mutex);
+}
+
+static void unlock(void)
+{
+    if (!is_child)
+        pthread_mutex_unlock(&mutex);
+}
+
 /* A call that was interrupted is so once more when it is made again. */
 static bool fails_again(const char *call)
 {
@@ -60,20 +76,29 @@ static bool fails_again(const char *call)
     return true;
 }
 
-bool fault_is_due(const char *call)
+static bool is_due(const char *call)
 {
-    int calls;
+    const int calls = ++state->calls;
 
-    if (!state || !state->armed || is_child != state->in_child)
-        return false;
-    calls = __atomic_add_fetch(&state->calls, 1, __ATOMIC_SEQ_CST);
     if (calls != state->number)
         return calls > state->number && fails_again(call);
     snprintf(state->call, sizeof(state->call), "%s", call);
     return true;
 }
 
-int fault_choose(const int *errors)
+bool fault_is_due(const char *call)
+{
+    bool due;
+
+    if (!state || !state->armed || is_child != state->in_child)
+        return false;
+    lock();
+    due = is_due(call);
+    unlock();
+    return due;
+}
+
+static int choose(const int *errors)
 {
     int count = 0;
 
@@ -90,6 +115,16 @@ int fault_choose(const int *errors)
             return state->error;
     }
     return 0; /* it is of another kind of descriptor now */
+}
+
+int fault_choose(const int *errors)
+{
+    int error;
+
+    lock();
+    error = choose(errors);
+    unlock();
+    return error;
 }
 
 void fault_set_child(bool on)
@@ -233,6 +268,7 @@ static int get_number(const char *name, int otherwise)
 static bool try_each_call(const struct fault_scenario *scenario)
 {
     const int only = get_number(CALL, 0), only_variant = get_number(VARIANT, -1);
+    const int step = test_is_emulated() ? 3 : 1;
     static struct series series;
     bool good = true;
 
@@ -240,7 +276,7 @@ static bool try_each_call(const struct fault_scenario *scenario)
     memset(state, 0, sizeof(*state));
     state->in_child = scenario->in_child;
     current = &series;
-    for (int number = only ? only : 1; number < MOST_CALLS; number++) {
+    for (int number = only ? only : 1; number < MOST_CALLS; number += step) {
         int variants = 1;
 
         /* Where all is slow, one of the errors has to do. */
