@@ -7,6 +7,7 @@
 #include "platform/prefork.h"
 
 #include "platform/clock.h"
+#include "platform/reap.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -105,7 +106,7 @@ static int reap(struct parent *parent)
         struct worker *worker = &parent->workers[i];
         int status;
 
-        if (worker->pid > 0 && waitpid(worker->pid, &status, WNOHANG) == worker->pid)
+        if (worker->pid > 0 && jg__process_reap(worker->pid, &status) == 1)
             r = on_ended(parent, worker, status);
     }
     return r;
