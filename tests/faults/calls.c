@@ -598,18 +598,23 @@ int fault_getaddrinfo(const char *host, const char *service, const struct addrin
 
 /* ---------------------------------------------------------------- processes */
 
-/* A function cannot return twice, as vfork does: it is fork. The child knows not to share memory. */
-pid_t fault_vfork(void)
+pid_t fault_fork(void)
 {
     pid_t pid;
 
-    if (FAILS("vfork", EAGAIN, ENOMEM))
+    if (FAILS("fork", EAGAIN, ENOMEM))
         return -1;
     fault_set_child(true);
     pid = fork();
     if (pid != 0)
         fault_set_child(false);
     return pid;
+}
+
+/* A function cannot return twice, as vfork does. The child knows not to share memory. */
+pid_t fault_vfork(void)
+{
+    return fault_fork();
 }
 
 int fault_execve(const char *path, char *const argv[], char *const environment[])
@@ -634,7 +639,7 @@ int fault_setpgid(pid_t pid, pid_t group)
 
 int fault_kill(pid_t pid, int signo)
 {
-    return FAILS("kill", EPERM) ? -1 : kill(pid, signo);
+    return pid < 0 && FAILS("kill", EPERM) ? -1 : kill(pid, signo);
 }
 
 pid_t fault_waitpid(pid_t pid, int *ret_status, int options)

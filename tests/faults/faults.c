@@ -240,6 +240,29 @@ static bool is_in_order(void *arg, int status)
     return status == -state->error || is_consequence(scenario, status);
 }
 
+/* What the test kit does, for what is no coroutine. */
+static bool run_plain(struct series *series)
+{
+    const int descriptors = test_open_descriptors();
+    bool good = true;
+
+    for (int i = 0; i < 2 && good; i++) {
+        int status;
+
+        before_run(series, NULL);
+        status = run_scenario(series);
+        good = is_in_order(series, status);
+        after_run(series);
+        if (!good || test_open_descriptors() > descriptors) {
+            describe(series);
+            fprintf(stderr, "  ended with %d, and %d more descriptors\n", status,
+                    test_open_descriptors() - descriptors);
+            good = false;
+        }
+    }
+    return good;
+}
+
 /* Returns whether the two runs were in order. */
 static bool run_twice(struct series *series)
 {
@@ -251,6 +274,8 @@ static bool run_twice(struct series *series)
                                      .report_arg = series};
 
     series->runs = 0;
+    if (series->scenario->plain)
+        return run_plain(series);
     return jg_test_fail_each(run_scenario, series, &options) == 0;
 }
 

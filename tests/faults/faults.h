@@ -33,6 +33,7 @@ struct fault_scenario {
     int times;                /* the call fails, when it is made again; 0: once */
     bool low;                 /* descriptor 0 is free, and not to be used */
     bool in_child;            /* the calls of forked children fail, rather than ours */
+    bool plain;               /* it is no coroutine, and makes its own loop */
 };
 
 /* Run these scenarios. Returns whether each run was in order; what was not is on stderr. */

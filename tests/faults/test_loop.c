@@ -218,6 +218,85 @@ static int ask_for_descriptor(void *arg)
     return close_behind_its_back(arg);
 }
 
+/* ---------------------------------------------------------------- forks */
+
+static void store_event(void *arg, int events)
+{
+    int *got = arg;
+
+    *got = events;
+}
+
+/* In the child. Where it fails, nothing has changed, and it can be tried again. */
+static int go_on(jg_loop *loop, const int *got, int fd)
+{
+    const int descriptors = test_open_descriptors();
+    int r = jg_loop_fork(loop), again = r < 0 ? jg_loop_fork(loop) : 0;
+
+    test_check(again == 0 && test_open_descriptors() == descriptors);
+    test_check(write(fd, "x", 1) == 1);
+    for (int i = 0; i < 3 && *got == 0; i++)
+        test_check(jg_loop_run_once(loop, 0) >= 0); /* a signal may end it early */
+    test_check(*got != 0);
+    if (r == 0 && *got < 0)
+        r = *got;
+    return r;
+}
+
+static int fork_loop(void *arg)
+{
+    jg_watcher watcher;
+    jg_loop *loop;
+    int fds[2], got = 0, status = 0, r;
+    pid_t pid;
+
+    (void)arg;
+    test_check(jg_loop_new(NULL, &loop) == 0);
+    test_check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
+    jg_watcher_init(&watcher, store_event, &got);
+    test_check(jg_watcher_start(loop, &watcher, fds[0], JG_READ) == 0);
+    test_check(jg_loop_run_once(loop, 0) == 1);
+    (void)jg_loop_fd(loop); /* not all have one */
+
+    fault_set_child(true);
+    pid = fork();
+    test_check(pid >= 0);
+    if (pid == 0) {
+        r = go_on(loop, &got, fds[1]);
+        jg_watcher_stop(&watcher);
+        test_check(jg_loop_free(loop) == 0);
+        _exit(-r);
+    }
+    fault_set_child(false);
+    test_check(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+    jg_watcher_stop(&watcher);
+    test_check(jg_loop_free(loop) == 0);
+    close(fds[0]);
+    close(fds[1]);
+    return -WEXITSTATUS(status);
+}
+
+/* Workers, the first of which soon tells their parent to end. */
+static int end_parent(void *arg)
+{
+    (void)arg;
+    return kill(getppid(), SIGTERM) < 0 ? -errno : 0;
+}
+
+static int run_workers(void *arg)
+{
+    const jg_run_app_options options = {.workers = 3, .quiet = true};
+    jg_app *app;
+    int r;
+
+    (void)arg;
+    test_check(jg_app_new(NULL, &app) == 0);
+    test_check(jg_app_context(app, end_parent, NULL, NULL) == 0);
+    r = jg_run_app(app, "127.0.0.1:0", &options);
+    jg_app_free(app);
+    return r;
+}
+
 /* ---------------------------------------------------------------- the runs */
 
 /* The loop's error hook is told that the poller could not be renewed. */
@@ -234,6 +313,9 @@ static void try_all(void **state)
         {"a wake-up and a signal", wake_and_signal, .unheard = " close "},
         {"behind its back", close_behind_its_back, .unheard = RENEWING},
         {"behind the back of two", ask_for_descriptor, .unheard = RENEWING},
+        {"after a fork", fork_loop, .unheard = " close pthread_mutex_init ", .in_child = true,
+         .plain = true},
+        {"workers", run_workers, .unheard = " close ", .plain = true},
     };
 
     (void)state;
