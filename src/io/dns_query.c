@@ -72,7 +72,7 @@ static void begin(jg__dns_query *query, bool stream)
                               (size_t)query->size - 2);
     }
     if (r < 0)
-        give_up(query, r);
+        give_up(query, r == -EAGAIN || r == -EWOULDBLOCK ? JG_ETRYAGAIN : r);
     else
         jg_call_later(query->loop, &query->timer, query->config->timeout);
 }

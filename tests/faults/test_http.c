@@ -174,6 +174,8 @@ static void try_all(void **state)
     static struct site site;
     static const struct fault_scenario table[] = {
         {"HTTP", use_site, &site, .consequences = of_the_server, .unheard = UNHEARD},
+        {"HTTP in bad times", use_site, &site, .consequences = of_the_server, .times = 3,
+         .unheard = UNHEARD},
     };
     char path[80];
     FILE *file;
@@ -189,7 +191,7 @@ static void try_all(void **state)
     snprintf(path, sizeof(path), "%s/socket", directory);
     assert_int_equal(jg_address_parse(path, &site.address), 0);
 
-    good = fault_each(table, 1);
+    good = fault_each(table, sizeof(table) / sizeof(table[0]));
     (void)unlink(path);
     snprintf(path, sizeof(path), "%s/much", directory);
     (void)unlink(path);

@@ -202,6 +202,8 @@ static void try_all(void **state)
         {"hosts", look_up, &file, .unheard = " close "},
         {"UDP", ask_server, &udp, .consequences = unanswered, .unheard = " close " AGAIN},
         {"TCP", ask_server, &tcp, .consequences = unanswered, .unheard = " close " AGAIN},
+        {"bad times", ask_server, &udp, .consequences = unanswered, .unheard = " close " AGAIN,
+         .times = 20},
         {"low descriptors", ask_server, &tcp, .consequences = unanswered,
          .unheard = " close fcntl " AGAIN, .low = true},
         {"as configured", look_up, &local, .consequences = unanswered, .unheard = " close "},

@@ -103,6 +103,7 @@ static void try_all(void **state)
         {"cat, in the child", run_cat, &no, .unheard = IN_CHILD, .in_child = true},
         {"shell", run_shell, &no, .unheard = " close kill "},
         {"shell, in the child", run_shell, &no, .unheard = IN_CHILD, .in_child = true},
+        {"cat, in bad times", run_cat, &no, .unheard = " close kill ", .times = 20},
         {"low descriptors", run_cat, &no, .unheard = " close kill ", .low = true},
         {"low descriptors, in the child", run_cat, &no, .unheard = IN_CHILD, .low = true,
          .in_child = true},
