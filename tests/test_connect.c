@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,10 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
+
+#ifdef __linux__
+#    include <sys/syscall.h>
+#endif
 
 #define HOLE 8 /* connections that fill one */
 
@@ -213,6 +218,51 @@ static void a_connect_without_an_answer_ends_in_time(void **state)
         leave(&place);
     }
 }
+
+#ifdef __linux__
+
+static int wanted = -1; /* a number that another thread takes as soon as it is free; -1: none */
+
+int ppoll(struct pollfd *entries, nfds_t count, const struct timespec *timeout,
+          const sigset_t *mask)
+{
+    int r = (int)syscall(SYS_ppoll, entries, count, timeout, mask, (size_t)8);
+
+    if (wanted >= 0 && fcntl(wanted, F_GETFD) < 0)
+        test_check(open("/dev/null", O_RDONLY | O_CLOEXEC) == wanted);
+    return r;
+}
+
+static void a_descriptor_that_is_lost_while_it_connects_is_not_closed_again(void **state)
+{
+    jg_connecting connecting;
+    struct place place;
+    jg_loop *loop;
+    int done = 0;
+    jg_op op;
+
+    (void)state;
+    enter(&place);
+    dig(&place, "127.0.0.1:0");
+    loop = test_loop_with((jg_loop_options){.backend = "poll"}); /* which sees that it is closed */
+    jg_op_init(&op, loop, test_count_call, &done);
+    wanted = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    close(wanted); /* to be the next */
+    assert_int_equal(jg_connect_start(&connecting, &place.a, &place.hole, NULL, &op), 0);
+    assert_int_equal(jg_loop_run_once(loop, 0), 1);
+    close(wanted);
+    for (int i = 0; i < 2; i++)
+        (void)jg_loop_run_once(loop, 0);
+    assert_int_equal(done, 1);
+    assert_int_equal(jg_op_status(&op), -EBADF);
+    assert_int_equal(close(wanted), 0); /* it is still there */
+    wanted = -1;
+    test_loop_done(loop);
+    fill_in(&place);
+    leave(&place);
+}
+
+#endif
 
 static void what_came_while_it_connected_is_read_to_its_end(void **state)
 {
@@ -584,6 +634,9 @@ int main(void)
         cmocka_unit_test(the_local_address_can_be_chosen),
         cmocka_unit_test(a_connection_to_itself_is_none),
         cmocka_unit_test(a_connect_without_an_answer_ends_in_time),
+#ifdef __linux__
+        cmocka_unit_test(a_descriptor_that_is_lost_while_it_connects_is_not_closed_again),
+#endif
         cmocka_unit_test(what_came_while_it_connected_is_read_to_its_end),
 #ifdef __linux__
         cmocka_unit_test(a_full_backlog_of_a_unix_socket_is_waited_for),

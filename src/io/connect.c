@@ -57,6 +57,8 @@ static void on_events(void *arg, int events)
     int r;
 
     if (events < 0) {
+        if (events == -EBADF) /* then the number may be somebody else's */
+            stream->own.watcher.handle.number = -1;
         finish(connecting, events);
         return;
     }
