@@ -40,6 +40,15 @@
 #ifndef SYS_epoll_pwait2
 #    define SYS_epoll_pwait2 441
 #endif
+#ifndef SYS_close_range
+#    define SYS_close_range 436
+#endif
+#ifndef SYS_openat2
+#    define SYS_openat2 437
+#endif
+#ifndef SYS_preadv2
+#    define SYS_preadv2 (-1) /* where there is none it is not called */
+#endif
 #ifndef SYS_pidfd_open
 #    define SYS_pidfd_open 434
 #endif
@@ -664,8 +673,14 @@ static int fail_number(long number)
                      EPERM | FAULT_HARMLESS);
     case SYS_pidfd_send_signal:
         return FAILS("pidfd_send_signal", EPERM, ENOSYS | FAULT_HARMLESS);
-    default:
+    case SYS_close_range:
         return FAILS("close_range", ENOSYS | FAULT_HARMLESS);
+    case SYS_openat2:
+        return FAILS("openat2", LATER, ENOSYS | FAULT_HARMLESS, EPERM | FAULT_HARMLESS);
+    case SYS_preadv2:
+        return FAILS("preadv2", LATER, EOPNOTSUPP | FAULT_HARMLESS, EIO);
+    default:
+        return 0;
     }
 }
 

@@ -141,7 +141,7 @@ static int serve_and_fetch(struct site *site)
         r = fetch_all(site);
     jg_listener_close(&site->listener);
     jg_app_shutdown(site->app);
-    closed = jg_http_server_close(&site->server, JG_SECOND);
+    closed = jg_http_server_close(&site->server, JG_FOREVER);
     return r < 0 ? r : closed;
 }
 
@@ -163,8 +163,9 @@ static int use_site(void *arg)
 }
 
 /* A request goes on another connection if the one that was kept is lost. */
-#define UNHEARD \
-    " getsockopt close open stat unlink accept4 recv sendmsg pread epoll_ctl getsockname "
+#define UNHEARD                                                                          \
+    " getsockopt getsockname close open stat unlink accept4 recv send sendmsg sendfile " \
+    " pread preadv2 epoll_ctl "
 
 static const int of_the_server[] = {-ECONNRESET,        -EPIPE, -EPROTO, JG_EHTTP_NO_RESPONSE,
                                     JG_EHTTP_TRUNCATED, 0};

@@ -255,6 +255,24 @@ static int send_a_file(void *arg)
     return r < 0 ? r : flow->written;
 }
 
+/* As a stream. */
+static int read_a_file(void *arg)
+{
+    struct flow *flow = arg;
+    int r, fd = fcntl(fileno(much_in_a_file), F_DUPFD_CLOEXEC, 3);
+
+    test_check(fd >= 0 && lseek(fd, 0, SEEK_SET) == 0);
+    r = jg_stream_open(&flow->to, fault_loop(), fd, NULL);
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    flow->written = 0;
+    r = read_much(flow);
+    jg_stream_abort(&flow->to);
+    return r;
+}
+
 /* ---------------------------------------------------------------- descriptors */
 
 static int pass(jg_passing *passing, jg_stream *stream)
@@ -448,12 +466,16 @@ static bool has_groups(void)
 
 /* ---------------------------------------------------------------- the runs */
 
+/* Without a thread it is read all the same, and blocks. */
+#define THREADS " pthread_mutex_init pthread_cond_init pthread_create "
+
 static void try_all(void **state)
 {
     static struct flow flow;
     struct fault_scenario table[] = {
         {"much through a socket", flow_through_a_socket, .unheard = " getsockopt close "},
-        {"much through a pipe", flow_through_a_pipe, .unheard = " close "},
+        {"much through a pipe", flow_through_a_pipe, .unheard = " close fstat "},
+        {"much from a file", read_a_file, .unheard = " close fstat " THREADS},
         {"a shared pipe", flow_through_a_shared_pipe, .unheard = " close open fstat "},
         {"a shared socket", flow_through_a_shared_socket, .unheard = " close "},
         {"descriptors", pass_descriptors, .unheard = " close "},
