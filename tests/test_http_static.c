@@ -107,6 +107,7 @@ static jg_app *make_app(void)
     snprintf(one, sizeof(one), "%s/a.txt", directory);
     assert_int_equal(jg_app_route(app, "GET POST", "/one", send_one, one), 0);
     assert_int_equal(jg_app_static(app, "/files", directory), 0);
+    assert_int_equal(jg_app_static(app, "/", directory), 0);
     return app;
 }
 
@@ -239,6 +240,15 @@ static void a_directory_needs_its_slash(void **state)
     expect("GET /files/sub?a=b HTTP/1.1\r\n" HOST END,
            "HTTP/1.1 301 Moved Permanently\r\nContent-Type: text/plain; charset=utf-8\r\n"
            "Content-Length: 22\r\nLocation: /files/sub/?a=b\r\n\r\n301 Moved Permanently\n");
+}
+
+/* Browsers take "//name" and "/\name" for the name of a host. */
+static void a_slash_that_is_added_leads_to_no_other_server(void **state)
+{
+    (void)state;
+    expect_status("/sub", 301);
+    expect_status("//example.org/../sub", 404);
+    expect_status("/\\example.org/../sub", 404);
 }
 
 static void ranges_are_honoured(void **state)
@@ -633,6 +643,7 @@ int main(void)
         cmocka_unit_test(files_are_sent),
         cmocka_unit_test(what_is_not_there_is_not_found),
         cmocka_unit_test(a_directory_needs_its_slash),
+        cmocka_unit_test(a_slash_that_is_added_leads_to_no_other_server),
         cmocka_unit_test(ranges_are_honoured),
         cmocka_unit_test(conditions_are_honoured),
         cmocka_unit_test(files_of_all_sizes_go_over_all_streams),

@@ -303,8 +303,8 @@ static int redirect(jg_http_request *request)
     struct jg__output output = jg__output(location, sizeof(location));
     int r;
 
-    /* "//host" would lead to another server. */
-    if (path.size > 1 && path.data[1] == '/')
+    /* "//host" would lead to another server, and so does "/\host" in browsers. */
+    if (path.size > 1 && (path.data[1] == '/' || path.data[1] == '\\'))
         return 404;
     jg__output_text(&output, path);
     jg__output_byte(&output, '/');
