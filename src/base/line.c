@@ -47,12 +47,12 @@ static size_t printable(const char *string)
 
 void jg__line_add_name(jg__line *line, const char *name)
 {
-    const char *end;
+    const char *start;
 
     if (!name)
         name = "?";
-    end = name + LONGEST_NAME;
-    while (*name && name < end) {
+    start = name;
+    while (*name && name - start < LONGEST_NAME) {
         size_t size = printable(name);
 
         if (size == 0)

@@ -27,7 +27,7 @@ static void show(const struct walk *walk, enum kind kind, void *object, const vo
     walk->fn(walk->arg, &(jg_started){.kind = names[kind],
                                       .object = object,
                                       .arg = arg,
-                                      .number = numbered ? handle->number : -1,
+                                      .number = handle && numbered ? handle->number : -1,
                                       .ref = !handle || !(handle->flags & JG__UNREF)});
     if (!walk->stop)
         return;

@@ -311,7 +311,7 @@ static bool was_stale(const jg_http_response *response, int error)
 static int exchange(jg_http_response *response, const jg_url *url)
 {
     const bool repeatable = is_idempotent(response);
-    jg__http_link *link;
+    jg__http_link *link = NULL;
     jg_text head;
     int r = jg__http_write_head(response, url, &head);
 

@@ -320,7 +320,7 @@ static int read_rest(jg_http_response *response, size_t limit)
 {
     for (;;) {
         size_t room = response->whole_capacity - 1 - response->whole_size;
-        char more;
+        char more = 0;
         int r = jg_http_response_read(response,
                                       room > 0 ? response->whole + response->whole_size : &more,
                                       room > 0 ? room : 1);

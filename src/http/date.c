@@ -51,7 +51,7 @@ static int64_t seconds_of(const struct date *date)
 
     for (month = 0; month < date->month; month++)
         day += days_of_month(month, date->year);
-    return day * DAY + date->hour * 3600 + date->minute * 60 + date->second;
+    return day * DAY + (int64_t)date->hour * 3600 + (int64_t)date->minute * 60 + date->second;
 }
 
 int jg_http_date_format(int64_t seconds, char buffer[JG_HTTP_DATE_SIZE])

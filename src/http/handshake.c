@@ -18,7 +18,7 @@ static void sha1_block(uint32_t state[5], const uint8_t block[64])
 {
     static const uint32_t constants[4] = {0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6};
     uint32_t w[80], a = state[0], b = state[1], c = state[2], d = state[3], e = state[4];
-    unsigned i;
+    size_t i;
 
     for (i = 0; i < 16; i++)
         w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 |

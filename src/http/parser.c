@@ -89,11 +89,10 @@ static uint8_t method_of(jg_text name)
         [JG_HTTP_PUT] = "PUT",         [JG_HTTP_DELETE] = "DELETE", [JG_HTTP_CONNECT] = "CONNECT",
         [JG_HTTP_OPTIONS] = "OPTIONS", [JG_HTTP_TRACE] = "TRACE",   [JG_HTTP_PATCH] = "PATCH",
     };
-    uint8_t i;
 
-    for (i = JG_HTTP_GET; i <= JG_HTTP_PATCH; i++) {
+    for (int i = JG_HTTP_GET; i <= JG_HTTP_PATCH; i++) {
         if (jg_text_is(name, names[i]))
-            return i;
+            return (uint8_t)i;
     }
     return JG_HTTP_OTHER;
 }

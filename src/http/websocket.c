@@ -225,7 +225,9 @@ static int append(jg_websocket *ws, jg_text piece)
     size_t capacity = ws->capacity * 2 < ws->limit ? ws->capacity * 2 : ws->limit;
     char *message;
 
-    if (needed > ws->capacity) {
+    if (piece.size == 0)
+        return 0;
+    if (!ws->message || needed > ws->capacity) {
         if (capacity < SMALLEST)
             capacity = SMALLEST;
         if (capacity < needed)
@@ -236,8 +238,7 @@ static int append(jg_websocket *ws, jg_text piece)
         ws->message = message;
         ws->capacity = capacity;
     }
-    if (piece.size > 0)
-        memcpy(ws->message + ws->size, piece.data, piece.size);
+    memcpy(ws->message + ws->size, piece.data, piece.size);
     ws->size = needed;
     return 0;
 }

@@ -309,7 +309,7 @@ int jg_listen(jg_listener *listener, jg_loop *loop, const jg_address *address,
               const jg_listen_options *options)
 {
     static const jg_listen_options defaults = {0};
-    uint64_t inode[2];
+    uint64_t inode[2] = {0, 0};
     int fd, r;
 
     jg__check_thread(loop);

@@ -22,7 +22,7 @@
 #include <string.h>
 
 #define HOST_SIZE 256
-#define MOST      (2 * JG__DNS_ADDRESSES)
+#define MOST      ((size_t)2 * JG__DNS_ADDRESSES)
 
 /* When one family is known, what a server that does not answer for the other may cost. */
 #define PATIENCE (300 * JG_MILLISECOND)

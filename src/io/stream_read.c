@@ -356,7 +356,7 @@ static ssize_t go_on_peeking(jg_stream *stream)
         int r = finality(stream, 0);
         ssize_t n;
 
-        if ((enough || r == 0) && held(stream) > 0)
+        if ((enough || r == 0) && held(stream) > 0) /* there is an input: NOLINTNEXTLINE */
             *(const void **)stream->target = stream->input->data + stream->input->begin;
         if (enough || r == 0)
             return (ssize_t)held(stream);

@@ -178,7 +178,7 @@ static int prepare_front(const struct epoll *epoll, int fresh, bool forked, int 
 static int epoll_reopen(jg__poller *poller, bool forked)
 {
     struct epoll *epoll = epoll_of(poller);
-    int fd, front = -1, wake[2];
+    int fd = -1, front = -1, wake[2] = {-1, -1};
     int r = open_kernel(&fd, wake);
 
     if (r < 0)

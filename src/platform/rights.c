@@ -35,14 +35,13 @@ ssize_t jg__rights_send(int fd, const struct iovec *pieces, int count, const int
     const size_t size = fd_count * sizeof(int);
     control buffer;
     struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces};
-    struct cmsghdr *header;
+    struct cmsghdr *const header = &buffer.header;
     ssize_t n;
 
     memset(&buffer, 0, sizeof(buffer));
     message.msg_iovlen = (__typeof__(message.msg_iovlen))count; /* systems differ */
     message.msg_control = &buffer;
     message.msg_controllen = (socklen_t)CMSG_SPACE(size);
-    header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = (socklen_t)CMSG_LEN(size);

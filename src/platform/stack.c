@@ -36,7 +36,7 @@
 #define GUARD_SIZE ((size_t)16 << 10)
 
 #define COLOURS   16
-#define CACHELINE 64
+#define CACHELINE ((size_t)64)
 
 /* For what is rare in functions that are not. */
 #define RARE __attribute__((noinline, cold))
