@@ -311,12 +311,13 @@ static bool was_stale(const jg_http_response *response, int error)
 static int exchange(jg_http_response *response, const jg_url *url)
 {
     const bool repeatable = is_idempotent(response);
-    jg__http_link *link = NULL;
+    jg__http_link *link;
     jg_text head;
     int r = jg__http_write_head(response, url, &head);
 
-    if (r == 0)
-        r = jg__http_link_take(response, url, !repeatable, &link);
+    if (r < 0)
+        return r;
+    r = jg__http_link_take(response, url, !repeatable, &link);
     if (r < 0)
         return r;
 
