@@ -332,11 +332,21 @@ static void every_error_has_a_text(void **state)
 
 static void the_library_s_own_errors_lie_below_errno_and_differ(void **state)
 {
-    const int errors[] = {JG_EFORKED, JG_ELEAKED, JG_EDEADLOCK, JG_EBROKEN, JG_ESHUTDOWN};
+    int errors[JG_EFORKED - JG_ENAMEFAIL + JG_EHTTP_LINE - JG_EHTTP_TRUNCATED + JG_EHTTP_NO_TLS -
+               JG_EHTTP_SWITCHED + 3];
+    const int count = (int)(sizeof(errors) / sizeof(errors[0]));
     char text[128];
+    int end = 0;
 
     (void)state;
-    for (int i = 0; i < 5; i++) {
+    for (int error = JG_EFORKED; error >= JG_ENAMEFAIL; error--)
+        errors[end++] = error;
+    for (int error = JG_EHTTP_LINE; error >= JG_EHTTP_TRUNCATED; error--)
+        errors[end++] = error;
+    for (int error = JG_EHTTP_NO_TLS; error >= JG_EHTTP_SWITCHED; error--)
+        errors[end++] = error;
+    assert_int_equal(end, count);
+    for (int i = 0; i < count; i++) {
         assert_true(errors[i] < -4095);
         snprintf(text, sizeof(text), "%s", jg_strerror(errors[i]));
         assert_null(strstr(text, "nknown error"));

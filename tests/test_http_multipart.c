@@ -180,6 +180,20 @@ static void names_and_files_are_parameters(void **state)
     assert_true(jg_text_is(jg_http_multipart_field(&multipart, "content-type"), "text/plain"));
 }
 
+static void what_failed_stays_so(void **state)
+{
+    jg_http_multipart multipart;
+    char head[64];
+    jg_text piece;
+    size_t used;
+
+    (void)state;
+    assert_int_equal(jg_http_multipart_init(&multipart, jg_text_from("b"), head, sizeof(head)), 0);
+    assert_int_equal(jg_http_multipart_feed(&multipart, "--bx", 4, &used, &piece), -EBADMSG);
+    assert_int_equal(jg_http_multipart_feed(&multipart, "\r\n--b--", 7, &used, &piece), -EBADMSG);
+    assert_int_equal(jg_http_multipart_feed(&multipart, "", 0, &used, &piece), -EBADMSG);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +204,7 @@ int main(void)
         cmocka_unit_test(heads_of_parts_are_bounded),
         cmocka_unit_test(boundaries_are_those_of_the_rfc),
         cmocka_unit_test(names_and_files_are_parameters),
+        cmocka_unit_test(what_failed_stays_so),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1573,6 +1573,23 @@ static void closing_a_scope_twice_is_misuse(void **state)
     test_expect_abort(close_twice, NULL, "the scope is closed already");
 }
 
+static void to_cancel_the_end_of_a_scope_changes_nothing(void **state)
+{
+    struct nap nap = {.delay = JG_SECOND};
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    assert_int_equal(nap_spawn(&nap, &world.root, STEPS), 0);
+    jg_scope_close(&world.root, 0, &world.left);
+    jg_op_cancel(&world.left);
+    assert_int_equal(jg_loop_run(world.loop), 0);
+    assert_int_equal(world.result, 0);
+    assert_int_equal(nap.status, 0);
+    assert_true(nap.ended >= JG_SECOND);
+    test_loop_done(world.loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1625,6 +1642,7 @@ int main(void)
         cmocka_unit_test(closing_a_scope_twice_is_misuse),
         cmocka_unit_test(
             ten_thousand_tasks_in_scopes_of_one_another_are_cancelled_without_recursion),
+        cmocka_unit_test(to_cancel_the_end_of_a_scope_changes_nothing),
     };
 
     return cmocka_run_group_tests_name("scope", tests, NULL, NULL);

@@ -509,6 +509,80 @@ static void who_leaves_a_scope_waits_for_so_many_tasks_of_it(void **state)
     world_done(&world);
 }
 
+struct closing {
+    jg_scope *root, scope;
+    struct lines lines;
+};
+
+static void describe_while_cleaning(void *arg)
+{
+    struct closing *closing = arg;
+
+    closing->lines = describe(closing->root);
+}
+
+/* A scope whose end is an op, in the place of jg_scope_leave. */
+static int close_a_scope(void *arg)
+{
+    struct closing *closing = arg;
+    jg_task *task = jg_task_current();
+    jg_defer defer;
+    jg_op op;
+
+    jg_scope_open(&closing->scope, jg_task_loop(task), task, &(jg_scope_options){.name = "inner"});
+    jg_scope_defer(&closing->scope, &defer, describe_while_cleaning, closing);
+    test_check(jg_spawn(&closing->scope, nap, NULL, NULL) == 0);
+    jg_op_self(&op);
+    jg_scope_close(&closing->scope, 0, &op);
+    return jg_await(&op);
+}
+
+static void who_waits_while_a_scope_cleans_up_waits_for_its_deferred_calls(void **state)
+{
+    static struct closing closing;
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    closing.root = &world.root;
+    assert_int_equal(jg_spawn(&world.root, close_a_scope, &closing,
+                              &(jg_spawn_options){.name = "boss", .stack_size = 1 << 18}),
+                     0);
+    world_done(&world);
+    assert_line(closing.lines,
+                "  task boss: waits for a deferred call of scope inner for 10.000 s");
+    assert_line(closing.lines, "  scope inner of boss, 10.000 s left, cleans up\n");
+}
+
+static int find_root(void *arg)
+{
+    *(jg_scope **)arg = jg_task_root(jg_task_current());
+    return 0;
+}
+
+static int spawn_two_levels_down(void *arg)
+{
+    jg_scope outer, inner;
+    int r;
+
+    jg_scope_enter(&outer, NULL);
+    jg_scope_enter(&inner, NULL);
+    r = jg_spawn(&inner, find_root, arg, NULL);
+    return jg_scope_leave(&outer, jg_scope_leave(&inner, r));
+}
+
+static void the_root_of_a_task_is_around_all_scopes(void **state)
+{
+    jg_scope *root = NULL;
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    assert_int_equal(jg_spawn(&world.root, spawn_two_levels_down, &root, NULL), 0);
+    world_done(&world);
+    assert_ptr_equal(root, &world.root);
+}
+
 static void lines_of_a_deep_tree_stay_whole(void **state)
 {
     static jg_scope scopes[100];
@@ -748,6 +822,8 @@ int main(void)
         cmocka_unit_test(a_line_tells_the_deadline_state_and_policy_of_a_scope),
         cmocka_unit_test(a_line_tells_why_a_scope_stops_and_that_it_cleans_up),
         cmocka_unit_test(who_leaves_a_scope_waits_for_so_many_tasks_of_it),
+        cmocka_unit_test(who_waits_while_a_scope_cleans_up_waits_for_its_deferred_calls),
+        cmocka_unit_test(the_root_of_a_task_is_around_all_scopes),
         cmocka_unit_test(lines_of_a_deep_tree_stay_whole),
         cmocka_unit_test(names_are_shown_without_control_characters),
         cmocka_unit_test(names_of_tasks_and_scopes_cannot_forge_lines),
