@@ -395,7 +395,35 @@ static void bad_requests_are_refused_before_anything_is_done(void **state)
     expect_no_request("ws://a/", NULL, -EPROTONOSUPPORT);
 }
 
+static int get_https(void *arg)
+{
+    jg_http_response response;
+    jg_text page = {NULL, 0};
+    int r = jg_http_get(arg, "https://localhost/", 100, &response, &page);
+
+    jg_http_response_end(&response);
+    return r;
+}
+
 static void https_needs_a_connect_of_ones_own(void **state)
+{
+    struct world world;
+    jg_http_client client;
+    int status = 0;
+
+    (void)state;
+    world_init(&world);
+    assert_int_equal(jg_http_client_open(&client, world.loop, NULL), 0);
+    assert_int_equal(
+        jg_spawn(&world.root, get_https, &client, &(jg_spawn_options){.ret_status = &status}), 0);
+    jg_scope_close(&world.root, 0, &world.left);
+    assert_int_equal(jg_loop_run(world.loop), 0);
+    assert_int_equal(status, JG_EHTTP_NO_TLS);
+    jg_http_client_close(&client);
+    test_loop_done(world.loop);
+}
+
+static void clients_are_closed_twice_and_opened_with_sense(void **state)
 {
     struct world world;
     jg_http_client client;
@@ -1360,6 +1388,7 @@ int main(void)
         cmocka_unit_test(requests_are_written),
         cmocka_unit_test(bad_requests_are_refused_before_anything_is_done),
         cmocka_unit_test(https_needs_a_connect_of_ones_own),
+        cmocka_unit_test(clients_are_closed_twice_and_opened_with_sense),
         cmocka_unit_test(bodies_are_uploaded),
         cmocka_unit_test(bodies_are_uploaded_however_low_the_high_mark_is),
         cmocka_unit_test(an_upload_that_fails_is_what_the_fetch_fails_with),
