@@ -98,6 +98,8 @@ static void on_report(void *arg, int error, const char *what)
     reports++;
 }
 
+static bool at_root; /* the directory is served at "/", too */
+
 static jg_app *make_app(void)
 {
     static char one[128];
@@ -107,7 +109,8 @@ static jg_app *make_app(void)
     snprintf(one, sizeof(one), "%s/a.txt", directory);
     assert_int_equal(jg_app_route(app, "GET POST", "/one", send_one, one), 0);
     assert_int_equal(jg_app_static(app, "/files", directory), 0);
-    assert_int_equal(jg_app_static(app, "/", directory), 0);
+    if (at_root)
+        assert_int_equal(jg_app_static(app, "/", directory), 0);
     return app;
 }
 
@@ -246,9 +249,11 @@ static void a_directory_needs_its_slash(void **state)
 static void a_slash_that_is_added_leads_to_no_other_server(void **state)
 {
     (void)state;
+    at_root = true;
     expect_status("/sub", 301);
     expect_status("//example.org/../sub", 404);
     expect_status("/\\example.org/../sub", 404);
+    at_root = false;
 }
 
 static void ranges_are_honoured(void **state)
