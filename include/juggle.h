@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Everything in juggle. Programs that need the event loop alone include <juggle/loop.h>.
+ * Everything in juggle, but for <juggle/with.h>, which not every compiler takes, and what tests need,
+ * <juggle/test.h> and <juggle/test_kit.h>. Programs that need the event loop alone include
+ * <juggle/loop.h>.
  */
 #ifndef JUGGLE_H
 #define JUGGLE_H
@@ -28,6 +30,7 @@
 #include <juggle/sync.h>
 #include <juggle/task.h>
 #include <juggle/text.h>
+#include <juggle/transport.h>
 #include <juggle/tree.h>
 #include <juggle/udp.h>
 #include <juggle/unix.h>

@@ -4,7 +4,8 @@
  * StreamWriter in one.
  *
  * A stream reads and writes through a transport: that of descriptors, which is built in, one of
- * memory for tests (see test.h), or one of yours, for TLS. All of them look the same from here.
+ * memory for tests (see test.h), or one of yours, for TLS (see transport.h). All of them look the
+ * same from here.
  *
  * An idle stream has no buffer. What came in one read with what was asked for stays with the stream
  * for the next one; what could not be sent yet is copied, or, with write_all, left where it is.
@@ -34,6 +35,7 @@
 JG_BEGIN_DECLS
 
 typedef struct jg_stream jg_stream;
+typedef struct jg_transport jg_transport;
 
 /* Zeroed memory is a valid set of options; so is NULL in its place. */
 typedef struct jg_stream_options {
@@ -41,42 +43,6 @@ typedef struct jg_stream_options {
        is left; with 16 times as much, writes are refused. At most 128 MiB. */
     size_t high_mark;
 } jg_stream_options;
-
-/* How a stream reaches its peer. The functions are called on the loop's thread, must not block, and
- * may call no function of a stream but jg_stream_data. See jg_stream_ready. */
-typedef struct jg_transport {
-    const char *name; /* for people: "socket" */
-
-    /* Waiting for it keeps the loop running, since it is somebody outside who ends the wait. */
-    bool external;
-
-    /* A read or write that moves less than it was asked to has moved all it can: there is no need
-       to try again for -EAGAIN, and jg_stream_ready is called when there is more. */
-    bool exact;
-
-    /* Returns how many bytes were read, >= 1; 0 at the end of file; -EAGAIN if there are none yet;
-       or an error, which is final. */
-    ssize_t (*read)(jg_stream *stream, void *buf, size_t size);
-
-    /* Returns how many bytes were taken, >= 1; -EAGAIN, or an error, which is final. At least one
-       of the pieces is not empty. */
-    ssize_t (*write)(jg_stream *stream, const struct iovec *pieces, int count);
-
-    /* From a file at an offset, as sendfile(2), for jg_sendfile. Returns as write, 0 at the end of
-       the file, or -ENOTSUP, which is not final: read the file and write. NULL: always so. */
-    ssize_t (*send_file)(jg_stream *stream, int fd, int64_t offset, size_t size);
-
-    /* The stream waits for these of JG_READ and JG_WRITE, after -EAGAIN or less than was asked for:
-       see that jg_stream_ready is called. Returns 0, or an error that ends what waits. NULL: not
-       needed, as it is called anyway. */
-    int (*wait)(jg_stream *stream, unsigned events);
-
-    /* Nothing more will be written: tell the peer. Returns 0 or an error. */
-    int (*shut)(jg_stream *stream);
-
-    /* Release everything. `cut` says that the peer must not take this for a regular end. */
-    void (*close)(jg_stream *stream, bool cut);
-} jg_transport;
 
 /* A stream, in your memory. The fields are its own. */
 struct jg_stream {
@@ -128,7 +94,8 @@ JG_API int jg_stream_open(jg_stream *stream, jg_loop *loop, int fd,
  * the shell and its other programs have. Its flags stay as they are: a terminal or a pipe is opened
  * once more; where that cannot be it is only read and written when it is ready, and blocks if
  * somebody else was faster. A file is read from the position that all of them share, and never more
- * of it than a read needs or a buffer takes. asyncio: connect_read_pipe, connect_write_pipe, which change the flags.
+ * of it than a read needs or a buffer takes. asyncio: connect_read_pipe, connect_write_pipe, which
+ * change the flags.
  *
  * stream    not open; need not be initialised.
  * options   or NULL.
@@ -140,39 +107,6 @@ JG_API int jg_stream_open(jg_stream *stream, jg_loop *loop, int fd,
  */
 JG_API int jg_stream_open_shared(jg_stream *stream, jg_loop *loop, int fd,
                                  const jg_stream_options *options);
-
-/**
- * Open a stream on a transport of yours.
- *
- * data      for the transport, which gets it from jg_stream_data.
- *
- * Returns   0; -EINVAL, -ENOMEM, and the transport is not closed.
- * Owns      nothing: `transport` must stay until it is called to close, as must `stream`.
- * Thread    loop.
- * Suspends  no.
- */
-JG_API int jg_stream_open_with(jg_stream *stream, jg_loop *loop, const jg_transport *transport,
-                               void *data, const jg_stream_options *options);
-
-/* The data that jg_stream_open_with was given. */
-static inline void *jg_stream_data(const jg_stream *stream)
-{
-    return stream->own.data;
-}
-
-/**
- * For transports: there may be something to read, or room to write. The stream tries at once what
- * it has to do; its consumers run later. Not to be called inside a function of the transport.
- *
- * events    of JG_READ, JG_WRITE; with JG_HANGUP, the end of file or an error is among what there
- *           is to read. A negative error fails the stream.
- *
- * Returns   nothing.
- * Owns      nothing.
- * Thread    loop.
- * Suspends  no.
- */
-JG_API void jg_stream_ready(jg_stream *stream, int events);
 
 /* --------------------------------------------------------------- reading */
 
@@ -337,7 +271,8 @@ typedef struct jg_stream_closing {
 /**
  * Send what is queued, then close. When it completes the stream is closed, whatever the status, and
  * nothing touches its memory; so it is if start returns an error. What reads at the time, and what
- * reads or writes later, fails; what drains goes on, and fails only if something is dropped. asyncio: StreamWriter.close and wait_closed.
+ * reads or writes later, fails; what drains goes on, and fails only if something is dropped.
+ * asyncio: StreamWriter.close and wait_closed.
  *
  * timeout   ns for sending; <= 0 does not wait; JG_FOREVER.
  * closing   must stay until it completed.

@@ -6,7 +6,7 @@
 #ifndef JUGGLE_UNIX_H
 #define JUGGLE_UNIX_H
 
-#include <juggle/stream.h>
+#include <juggle/transport.h>
 
 JG_BEGIN_DECLS
 

@@ -11,6 +11,8 @@
  */
 #include "http/client.h"
 
+#include <juggle/transport.h>
+
 #include "base/time.h"
 #include "coro/coro.h"
 #include "http/chars.h"

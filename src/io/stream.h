@@ -19,7 +19,7 @@
 #include "platform/socket.h"
 
 #include <juggle/address.h>
-#include <juggle/stream.h>
+#include <juggle/transport.h>
 
 #include <errno.h>
 
