@@ -3,7 +3,7 @@
  * A chat in the browser, over WebSockets, with rooms: [HOST:]PORT
  *
  * Everybody in a room gets what one says there, from one coroutine, that of who says it. Nobody is
- * waited for: who is too slow to read is sent away. Ctrl-C closes all with 1001, "going away".
+ * waited for: whoever is too slow to read is sent away. Ctrl-C closes all with 1001, "going away".
  */
 #include "common.h"
 #include "websocket_chat_page.h"
@@ -34,7 +34,7 @@ static int count(jg_text room)
     return n;
 }
 
-/* To everybody in a room: who says it, which may be nobody, a line break, and what. */
+/* Send to everybody in a room: a name, which may be empty, a line break, and the text. */
 static void say(jg_text room, jg_text name, const char *text, size_t size)
 {
     char line[MOST_NAME + 1 + MOST_TEXT];

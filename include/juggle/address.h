@@ -29,8 +29,8 @@ typedef struct jg_address {
  *     127.0.0.1:80    [::1]:80    [fe80::1%eth0]:80    127.0.0.1    ::1    (the port is then 0)
  *     /run/socket     unix:relative/socket    unix:@abstract    (of Linux)
  *
- * Returns   0 and the address; -EINVAL; -ENAMETOOLONG; -ENODEV for an interface that does not exist;
- *           -ENOTSUP for an abstract name where there are none.
+ * Returns   0 and the address; -EINVAL; -ENAMETOOLONG; -ENODEV for an interface that does not
+ *           exist; -ENOTSUP for an abstract name where there are none.
  * Owns      nothing.
  * Thread    any.
  * Suspends  no.
@@ -51,10 +51,10 @@ JG_API int jg_address_parse(const char *text, jg_address *ret_address);
  */
 JG_API int jg_address_format(const jg_address *address, char *text, size_t size);
 
-/* JG_FAMILY_NONE for what is none of the others. */
+/* The family; JG_FAMILY_NONE for what is none of the others. */
 JG_API jg_family jg_address_family(const jg_address *address);
 
-/* 0 where there is none. */
+/* The port, 0 where there is none. */
 JG_API uint16_t jg_address_port(const jg_address *address);
 
 /* Change the port; nothing happens where there is none. */

@@ -2,6 +2,18 @@
  *
  * What every public header of juggle shares: the export macro, the version, time, memory and
  * error codes. It depends on nothing but the C library.
+ *
+ * How the headers are to be read: the description of a function ends with four lines.
+ *
+ *     Returns   >= 0 is success, a negative value an error, with nothing done. What a parameter
+ *               ret_… points to is then as it was, unless the description says otherwise.
+ *     Owns      what is the function's from now on, and what of yours must stay until when.
+ *     Thread    who may call it: the thread of the «loop», «any», also a «signal» handler.
+ *     Suspends  «yes»: it may pause its caller, which must be a coroutine; see coro.h.
+ *
+ * A function with a line or two in their place does not suspend and keeps nothing, but for what it
+ * prepares, and cannot fail unless they say so. It belongs to the loop's thread if it is about an
+ * object of a loop, and to any thread if it is about a value: an address, a text, a head of HTTP.
  */
 #ifndef JUGGLE_BASE_H
 #define JUGGLE_BASE_H
@@ -66,7 +78,8 @@ typedef struct jg_allocator {
 } jg_allocator;
 
 /*
- * Errors are negative: -errno, or one of these few. They lie below every errno.
+ * Errors are negative: -errno, or one of these few. They lie below every errno. HTTP has codes of its
+ * own, in http_parser.h and http_client.h.
  */
 enum {
     JG_EFORKED = -4096,     /* the loop was made by the parent of this process; see jg_loop_fork */

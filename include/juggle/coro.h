@@ -188,7 +188,15 @@ JG_API int jg_wait(jg_op *const *ops, size_t count, jg_when when);
  */
 JG_API int jg_wait_for(jg_coro_fn fn, void *arg, jg_time timeout);
 
-/* Call fn(arg) such that cancellation of the scopes around does not reach it. asyncio: shield. */
+/**
+ * Call fn(arg) such that cancellation of the scopes around does not reach it: for cleanup that has
+ * to wait. asyncio: shield, but it is waited for.
+ *
+ * Returns   what fn returned.
+ * Owns      nothing.
+ * Thread    loop.
+ * Suspends  yes.
+ */
 JG_API int jg_shield(jg_coro_fn fn, void *arg);
 
 typedef struct jg_run_options {

@@ -103,8 +103,8 @@ JG_API int jg_http_server_open(jg_http_server *server, jg_loop *loop, jg_http_ha
  *
  * grace     ns; <= 0 cancels at once; JG_FOREVER.
  *
- * Returns   0; -ETIMEDOUT if handlers were cancelled; -EBADF if it is not open, -EALREADY. Of start:
- *           0 or an error with nothing begun. Cancelling it ends the grace period.
+ * Returns   0; -ETIMEDOUT if handlers were cancelled; -EBADF if it is not open, -EALREADY. Of
+ *           start: 0 or an error with nothing begun. Cancelling it ends the grace period.
  * Owns      nothing; afterwards the server's memory is yours again.
  * Thread    loop.
  * Suspends  yes; start no.
@@ -127,8 +127,17 @@ JG_API int jg_http_server_close_start(jg_http_server *server, jg_time grace, jg_
 JG_API int jg_http_serve(jg_http_server *server, jg_stream *stream, jg_call_fn on_closed,
                          void *arg);
 
-/* As jg_http_serve, with a connected socket, which is the server's if this returns 0; and -EBADF.
-   `peer` or NULL. For jg_listener_start, of net.h, too, with the jg_http_server as its `arg`. */
+/**
+ * Serve a connected socket. It is a jg_accept_fn, for jg_listener_start with the server as `arg`.
+ *
+ * server    the jg_http_server.
+ * peer      its address, for jg_stream_peer; or NULL: the system is asked when it is wanted.
+ *
+ * Returns   as jg_http_serve; -EBADF.
+ * Owns      `fd`, from success on.
+ * Thread    loop.
+ * Suspends  no.
+ */
 JG_API int jg_http_serve_fd(void *server, int fd, const jg_address *peer);
 
 /* How many connections a server has. */
@@ -210,8 +219,8 @@ JG_API int jg_http_read(jg_http_request *request, void *buf, size_t size);
  * limit     bytes.
  * ret_body  with a NUL behind it; lasts as long as the request.
  *
- * Returns   0; -EMSGSIZE for a body larger than the limit, at once if its size is declared; -ENOMEM;
- *           an error as of jg_http_read.
+ * Returns   0; -EMSGSIZE for a body larger than the limit, at once if its size is declared;
+ *           -ENOMEM; an error as of jg_http_read.
  * Owns      nothing.
  * Thread    loop.
  * Suspends  yes.
@@ -306,8 +315,8 @@ JG_API int jg_http_send_event(jg_http_request *request, const char *event, const
  * protocol  the value of Upgrade.
  * ret_stream  not to be closed; lasts until the handler returns.
  *
- * Returns   0; -EINVAL if the request asks for no upgrade, or has a body; -EALREADY if an answer was
- *           begun; -ENOMEM.
+ * Returns   0; -EINVAL if the request asks for no upgrade, or has a body; -EALREADY if an answer
+ *           was begun; -ENOMEM.
  * Owns      nothing.
  * Thread    loop.
  * Suspends  no.

@@ -66,8 +66,15 @@ JG_API int jg_app_route(jg_app *app, const char *methods, const char *path, jg_h
  */
 JG_API int jg_app_middleware(jg_app *app, jg_http_handler handler, void *arg);
 
-/* For middlewares: what comes next. Returns what that returned; a status it returned is not
-   answered yet. Where no route matches, that is 404, 405 or 501. Suspends yes. */
+/**
+ * For middlewares: go on with the next one, or with the handler.
+ *
+ * Returns   what that returned, as a jg_http_handler; a status is not answered yet. Where no route
+ *           matches, it is 404, 405 or 501.
+ * Owns      nothing.
+ * Thread    loop.
+ * Suspends  yes.
+ */
 JG_API int jg_http_next(jg_http_request *request);
 
 /**
@@ -123,12 +130,30 @@ JG_API int jg_http_send_file(jg_http_request *request, const char *path);
  */
 JG_API int jg_app_context(jg_app *app, jg_coro_fn setup, jg_coro_fn teardown, void *arg);
 
-/* Have a coroutine run as long as the application does, from after the set-up on; it is cancelled
-   before the tear-down. As jg_app_context. */
+/**
+ * Have a coroutine run as long as the application does, from after the set-up on; it is cancelled
+ * before the tear-down. If it fails the loop's error hook is told, and the application goes on.
+ *
+ * name      of the coroutine, for people; must stay, and may be NULL.
+ *
+ * Returns   0; -ENOMEM.
+ * Owns      nothing; `arg` must outlive the application.
+ * Thread    loop.
+ * Suspends  no; fn may.
+ */
 JG_API int jg_app_background(jg_app *app, const char *name, jg_coro_fn fn, void *arg);
 
-/* Have fn(arg) called when the application begins to stop, while requests are still under way: to
-   end those that would last. aiohttp: on_shutdown. As jg_app_context. */
+/**
+ * Have fn(arg) called when the application begins to stop, while requests are still under way: to
+ * end those that would last. aiohttp: on_shutdown.
+ *
+ * fn        its status is ignored.
+ *
+ * Returns   0; -ENOMEM.
+ * Owns      nothing; `arg` must outlive the application.
+ * Thread    loop.
+ * Suspends  no; fn may.
+ */
 JG_API int jg_app_on_shutdown(jg_app *app, jg_coro_fn fn, void *arg);
 
 /* The scope of an application that runs: for coroutines that may outlive the request they come

@@ -133,8 +133,8 @@ typedef struct jg_http_pair {
  * response is waited for; again where the request is repeated, after a redirect with 307 or 308, or
  * on another connection. It is cancelled if nobody waits for the response any more.
  *
- * Returns   0 at the end of the body; or an error, which is what the fetch fails with. If fewer bytes
- *           were written than announced, that is JG_EINCOMPLETE.
+ * Returns   0 at the end of the body; or an error, which is what the fetch fails with. If fewer
+ *           bytes were written than announced, that is JG_EINCOMPLETE.
  */
 typedef int (*jg_http_upload_fn)(jg_http_upload *upload, void *arg);
 
@@ -151,9 +151,15 @@ typedef struct jg_http_fetch_options {
     bool expect; /* wait for 100 (Continue), a second at most, before the body is sent */
 } jg_http_fetch_options;
 
-/* Write a piece of the body, and wait while the server is slow to take it. Returns 0; -EMSGSIZE for
- * more than was announced; or the error that the connection ended with, to be returned: a response
- * that came first is not lost by that. Suspends yes. */
+/**
+ * Write a piece of the body, and wait while the server is slow to take it.
+ *
+ * Returns   0; -EMSGSIZE for more than was announced; or the error that the connection ended with,
+ *           to be returned: a response that came first is not lost by that.
+ * Owns      nothing.
+ * Thread    loop.
+ * Suspends  yes.
+ */
 JG_API int jg_http_upload_write(jg_http_upload *upload, const void *data, size_t size);
 
 /* --------------------------------------------------------------- responses */
@@ -248,8 +254,8 @@ JG_API int jg_http_response_read(jg_http_response *response, void *buf, size_t s
  * limit     bytes.
  * ret_body  with a NUL behind it; lasts until the response has ended.
  *
- * Returns   0; -EMSGSIZE for a body larger than the limit, at once if its size is declared; -ENOMEM;
- *           -EALREADY; an error as of jg_http_response_read.
+ * Returns   0; -EMSGSIZE for a body larger than the limit, at once if its size is declared;
+ *           -ENOMEM; -EALREADY; an error as of jg_http_response_read.
  * Owns      nothing.
  * Thread    loop.
  * Suspends  yes.

@@ -129,7 +129,7 @@ typedef struct jg_http_field {
 
 /* A head. What does not belong to its kind of message is 0 or empty. */
 typedef struct jg_http_head {
-    const char *data; /* the buffer; who moves it sets this anew */
+    const char *data; /* the buffer; set this anew if that moves */
     jg_http_field *fields;
     uint32_t field_count;
     uint32_t size; /* bytes of the head; the body begins there */
@@ -271,7 +271,7 @@ JG_API void jg_http_body_init(jg_http_body *body, const jg_http_head *head);
 
 /**
  * Go on with the body, up to the end of the next piece of data. Trailers are checked and dropped;
- * such as would change the framing (RFC 9110 6.5.1) are errors.
+ * those that would change the framing (RFC 9110 6.5.1) are errors.
  *
  * data      what follows what was used so far.
  * ret_used  how many bytes of it are done with; all of them for JG_HTTP_BODY_MORE.

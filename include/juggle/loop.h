@@ -54,7 +54,8 @@ enum {
 
 /* Zeroed memory is a valid set of options; so is NULL in its place. */
 typedef struct jg_loop_options {
-    const char *backend; /* "epoll", "poll", "script" (see test.h); NULL: $JUGGLE_BACKEND or best */
+    const char *backend; /* "epoll", "kqueue", "poll", "script" (see test.h); NULL: the best, or
+                            $JUGGLE_BACKEND */
     const jg_allocator *allocator; /* copied; NULL: malloc */
     jg_error_fn on_error;
     void *on_error_arg;

@@ -103,7 +103,7 @@ JG_API int jg_listen_fd(jg_listener *listener, jg_loop *loop, int fd,
  * does it (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES). It is made close-on-exec.
  *
  * name      of those with this name (FileDescriptorName=); NULL: of all.
- * index     the how-manieth of them, from 0.
+ * index     which of them, counted from 0.
  *
  * Returns   the descriptor, each time the same, for jg_listen_fd; -ENOENT if there is none.
  * Owns      nothing.
@@ -188,8 +188,8 @@ typedef struct jg_connect_options {
     const jg_address *local; /* where to connect from, a port of 0 being any; NULL: anywhere */
     jg_time attempt_delay;   /* ns before the next address is tried as well; 0: 250 ms */
     bool nagle;
-    jg_time keep_alive; /* ns of silence after which the peer is asked whether it is still
-                                 there; it is lost after as long again. Rounded up to seconds; 0: never */
+    jg_time keep_alive; /* ns of silence after which the peer is asked whether it is still there;
+                           it is lost after as long again. Rounded up to seconds; 0: never */
     jg_stream_options stream;
     const jg_resolve_options *resolve; /* of jg_connect_name; or NULL */
     jg_connect_failure *failures; /* set, if all fail, in the order in which they did; or NULL */

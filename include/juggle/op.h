@@ -10,6 +10,11 @@
  *   - Cancelling is a request. Until the op completes it owns the buffers that it was given.
  *   - Completion wins: a result that was there first is delivered, not dropped for a cancellation.
  *
+ * What waits comes in two forms, as a rule. jg_x_start begins the wait and completes the op that it
+ * is given: for callbacks, for tasks of steps, and for coroutines that wait for several things. It
+ * returns 0, or an error with nothing begun. jg_x is for coroutines: it starts, waits, and returns
+ * the status. Where one description stands for both, what it says jg_x returns is the op's status.
+ *
  * To write a provider, a thing that can be awaited: call jg_op_start in your start function, and if
  * that succeeds keep the op until you call jg_op_complete. Your cancel callback must lead to
  * jg_op_complete, at once or later: with -ECANCELED, or the result if it cannot be held back. While

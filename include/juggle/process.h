@@ -4,7 +4,7 @@
  *
  * A process belongs to whoever spawned it, who closes it: if it still runs then it is killed. It is
  * reaped by the loop, also after that, so that there are no zombies; nobody else may wait for it.
- * Where a program has ignored SIGCHLD, or whoever started it, that is put right for as long as a
+ * If this program ignores SIGCHLD, or was started with it ignored, it does not for as long as a
  * process runs.
  *
  * How a process ended is a status as from waitpid(2), for WIFEXITED and the like of <sys/wait.h>: 0
@@ -80,9 +80,9 @@ JG_API int jg_process_spawn(jg_process *process, jg_loop *loop, const char *cons
                             const jg_process_options *options);
 
 /**
- * Close a process: its streams are aborted, and it is killed if it still runs, but for one that took
- * on a user who may not be sent signals. What waits for it completes with -ECONNABORTED. Harmless for
- * zeroed memory, and if it is closed.
+ * Close a process: its streams are aborted, and it is killed if it still runs, unless it runs as a
+ * user that we may not send signals to. What waits for it completes with -ECONNABORTED. Harmless
+ * for zeroed memory, and if it is closed.
  *
  * Returns   nothing; it cannot fail and does not allocate.
  * Owns      nothing; the memory is yours again, that of pending ops once they completed.
@@ -154,8 +154,8 @@ typedef struct jg_process_communication {
 
 /**
  * Write to a process what it is to have as input, then the end of file, and meanwhile read all that
- * it writes, until it has ended. That of it which is not a pipe is left out. A process that does not
- * want all of its input is no error. asyncio: Process.communicate.
+ * it writes, until it has ended. What is not a pipe is left out. A process that does not want all of
+ * its input is no error. asyncio: Process.communicate.
  *
  * data      `size` bytes; NULL if that is 0.
  * ret_result  in any case what was written until then, also after errors and a cancellation.
@@ -181,7 +181,7 @@ typedef struct jg_process_running {
 /**
  * Run a program: spawn it, communicate, close it. It never leaves a process behind: if it is
  * cancelled, or there is an error, the process gets SIGTERM, SIGKILL if it has not ended by the end
- * of the grace time, and is waited for. asyncio has nothing of the kind: subprocess.run.
+ * of the grace time, and is waited for. As Python's subprocess.run; asyncio has none.
  *
  * options   or NULL. Only what is JG_PROCESS_PIPE is written to or captured.
  * data      as for communicate.

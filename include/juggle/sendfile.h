@@ -40,8 +40,8 @@ typedef struct jg_sending {
  * sending   must stay until it completed; then its `sent` is the count.
  *
  * Returns   0; what reading the file or writing failed with: after the former the stream can go on;
- *           -EINVAL, -ENOMEM, -ECANCELED. Of the start form, but for -ECANCELED and -EINVAL, all are
- *           the op's.
+ *           -EINVAL, -ENOMEM, -ECANCELED. Of the start form, but for -ECANCELED and -EINVAL, all
+ *           are the op's.
  * Owns      `fd` and `stream` until it completed, also if the stream is closed meanwhile.
  * Thread    loop.
  * Suspends  yes; start no.

@@ -67,8 +67,8 @@ struct jg_server {
  * options   copied; or NULL.
  *
  * Returns   nothing.
- * Owns      nothing; `server` and `scope` must stay until it is closed and has no connections, which
- *           is after the scope was left, at the latest.
+ * Owns      nothing; `server` and `scope` must stay until it is closed and has no connections,
+ *           which is after the scope was left, at the latest.
  * Thread    loop.
  * Suspends  no.
  */
@@ -76,8 +76,9 @@ JG_API void jg_server_open(jg_server *server, jg_scope *scope, jg_server_fn fn, 
                            const jg_server_options *options);
 
 /**
- * Open a server that calls accept(arg, fd, peer) for each connection, which makes a struct of its own
- * for it and calls jg_server_attach: for protocols that need no stack while a connection is idle.
+ * Open a server that calls accept(arg, fd, peer) for each connection, which makes a struct of its
+ * own for it and calls jg_server_attach: for protocols that need no stack while a connection is
+ * idle.
  *
  * options   copied; or NULL. Those of coroutines do not count.
  *

@@ -42,7 +42,7 @@ JG_API void jg_signal_stop(jg_signal *signal);
 
 /**
  * status    as from waitpid(2), for WIFEXITED and the like; or -ECHILD if somebody else reaped the
- *           process, in which case its status is not to be had.
+ *           process, and has its status.
  */
 typedef void (*jg_child_fn)(void *arg, int status);
 
@@ -74,7 +74,7 @@ JG_API void jg_child_init(jg_child *child, jg_child_fn fn, void *arg);
  */
 JG_API int jg_child_start(jg_loop *loop, jg_child *child, int pid);
 
-/* Stop waiting. The process goes on; to reap it is yours again. */
+/* Stop waiting. The process goes on; reaping it is up to you again. */
 JG_API void jg_child_stop(jg_child *child);
 
 JG_END_DECLS

@@ -13,10 +13,10 @@
  *
  * The rules:
  *   - What is released is handed to the first who waits, then and there. Nobody overtakes: while
- *     somebody waits, or was handed it and has yet to run, trying fails. So who has waited has it,
- *     and need not look again.
+ *     somebody waits, or was handed it and has yet to run, trying fails. So whoever has waited has
+ *     it, and need not look again.
  *   - What was handed over is delivered, even if the waiter is cancelled before it runs: it gets 0,
- *     and -ECANCELED from its next await. Who is cancelled before that leaves no trace.
+ *     and -ECANCELED from its next await. One that is cancelled before that leaves no trace.
  *   - Releasing, setting and notifying run nobody inside the call.
  */
 #ifndef JUGGLE_SYNC_H
@@ -174,7 +174,7 @@ static inline unsigned jg_semaphore_value(const jg_semaphore *semaphore)
 
 /* ----------------------------------------------------------- condition */
 
-/* Where those wait, in turn, who hold a lock and find that what it guards is not as they need it.
+/* Where the holders of a lock wait, in turn, for what it guards to become as they need it.
  * Several conditions may share a lock. asyncio: Condition. */
 typedef struct jg_condition {
     jg_link waiters;
@@ -226,7 +226,7 @@ typedef struct jg_barrier {
 JG_API void jg_barrier_init(jg_barrier *barrier, unsigned parties);
 
 /**
- * Wait until as many as there are parties wait, and go on with them. Who comes next begins a new
+ * Wait until as many as there are parties wait, and go on with them. The next to come begins a new
  * round. Cancelling one who waits lets the others wait on, for one more to come.
  *
  * Returns   in the order they came, 0 to parties - 1, for one of them to do what has to be done

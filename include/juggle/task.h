@@ -34,7 +34,7 @@ typedef struct jg_scope jg_scope;
  * status    0 at first, then the status of the op that the task waited for.
  *
  * Returns   JG_PENDING, with jg_task_op(task) started; or what the task ends with, >= 0 or an
- * error.
+ *           error.
  */
 typedef int (*jg_step_fn)(jg_task *task, void *arg, int status);
 
@@ -187,8 +187,8 @@ JG_API void jg_scope_open(jg_scope *scope, jg_loop *loop, jg_task *owner,
 JG_API void jg_scope_close(jg_scope *scope, int status, jg_op *op);
 
 /**
- * Cancel a scope. Harmless if it is cancelled. To cancel one task of several, give it a scope of its
- * own, which it enters or is spawned in. asyncio: Task.cancel, but it stays.
+ * Cancel a scope. Harmless if it is cancelled. To cancel one task of several, give it a scope of
+ * its own, which it enters or is spawned in. asyncio: Task.cancel, but it stays.
  *
  * Returns   nothing; it cannot fail and does not allocate.
  * Owns      nothing.
@@ -204,6 +204,11 @@ JG_API bool jg_scope_cancelled(const jg_scope *scope);
  * Move the deadline of a scope that is open. asyncio: Timeout.reschedule.
  *
  * deadline  on the clock of jg_loop_now; JG_FOREVER for none. One that has passed cannot be moved.
+ *
+ * Returns   nothing; it cannot fail and does not allocate.
+ * Owns      nothing.
+ * Thread    loop.
+ * Suspends  no.
  */
 JG_API void jg_scope_reschedule(jg_scope *scope, jg_time deadline);
 

@@ -44,8 +44,8 @@ typedef struct jg_test_options {
 
 /**
  * Run fn(arg) as jg_run does, but for the signals: undisturbed at first, then
- *   - cancel_each: cancelled at the 1st, 2nd, 3rd … point: wherever a task spawns, starts something
- *     or begins to wait, and before each turn of the loop. The error is -ECANCELED.
+ *   - cancel_each: cancelled at the 1st, 2nd, 3rd … point: wherever a task spawns, starts
+ *     something or begins to wait, and before each turn of the loop. The error is -ECANCELED.
  *   - fail_each: with the 1st, 2nd, 3rd … allocation failing. The error is -ENOMEM.
  *   - shuffle_each: with jg_test_shuffle and the seeds 1, 2, 3 … There is no error.
  * They end after the first run that was not in order, or that was not disturbed any more.

@@ -25,8 +25,8 @@
  * cancelled before its turn leaves no byte. What was received is in order, and a cancelled receive
  * loses nothing of it. Text is valid UTF-8 in both directions.
  *
- * A peer that breaks the rules is told so, with the code that the RFC has for it, and it is over. No
- * extension is spoken, compression neither.
+ * A peer that breaks the rules is told so, with the code that the RFC has for it, and it is over.
+ * No extension is spoken, so there is no compression.
  */
 #ifndef JUGGLE_WEBSOCKET_H
 #define JUGGLE_WEBSOCKET_H
@@ -193,7 +193,8 @@ JG_API int jg_websocket_try_send(jg_websocket *ws, enum jg_websocket_type type, 
  * code      1000 to 1003, 1007 to 1014, 3000 to 4999.
  * reason    at most 123 bytes of UTF-8; or NULL.
  *
- * Returns   0; -EALREADY if one side has closed, or it is over; -EINVAL; -EBADF; an error of writing.
+ * Returns   0; -EALREADY if one side has closed, or it is over; -EINVAL; -EBADF; an error of
+ *           writing.
  * Owns      nothing.
  * Thread    loop.
  * Suspends  no.

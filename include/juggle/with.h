@@ -23,8 +23,9 @@
  * of the block itself are gone when its scope is left.
  *
  * A plain `return value` has evaluated its value before the scope is left, and cannot return what
- * leaving it results in: that a task failed, or the time was up. So say JG_LEAVE. Who forgets it
- * does not lose an error, but has it elsewhere: see JG_WITH_SCOPE. In C++ this header is empty.
+ * leaving it results in: that a task failed, or the time was up. So say JG_LEAVE. Where that is
+ * forgotten no error is lost, but it comes up elsewhere: see JG_WITH_SCOPE. In C++ this header is
+ * empty.
  */
 #ifndef JUGGLE_WITH_H
 #define JUGGLE_WITH_H
