@@ -54,16 +54,16 @@ static void with_server(jg_server_fn handler, const jg_server_options *options, 
     assert_int_equal(jg_listener_address(&place.listener, &place.address), 0);
     assert_int_equal(jg_run_until_complete(place.loop, run_place, &place, NULL), 0);
     assert_int_equal(place.begun, place.ended);
-    assert_int_equal(place.server.statistics.connections, 0);
+    assert_int_equal(place.server.stats.connections, 0);
     test_loop_done(place.loop);
     assert_true(test_open_descriptors() <= descriptors); /* the loop had some itself */
 }
 
-static jg_server_statistics count(const struct place *place)
+static jg_server_stats count(const struct place *place)
 {
-    jg_server_statistics counts;
+    jg_server_stats counts;
 
-    jg_server_count(&place->server, &counts);
+    jg_server_stat(&place->server, &counts);
     return counts;
 }
 

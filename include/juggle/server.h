@@ -37,12 +37,12 @@ typedef struct jg_server_options {
     jg_time close_timeout; /* ns to send what was written when a handler returns; 0: 5 s */
 } jg_server_options;
 
-typedef struct jg_server_statistics {
+typedef struct jg_server_stats {
     uint64_t accepted; /* connections so far */
     uint64_t shed;     /* of them closed at once: for want of descriptors or memory */
     uint64_t failed;   /* handlers that returned an error, but -ECANCELED and -ECONNABORTED */
     unsigned connections, most; /* now, and at any time */
-} jg_server_statistics;
+} jg_server_stats;
 
 /* A server, in your memory. The fields are its own. */
 struct jg_server {
@@ -55,7 +55,7 @@ struct jg_server {
     jg_link listeners;
     jg_link connections;
     jg_link waiters;
-    jg_server_statistics statistics;
+    jg_server_stats stats;
     bool closed;
 };
 
@@ -150,7 +150,7 @@ JG_API int jg_server_wait(jg_server *server);
 JG_API int jg_server_wait_start(jg_server *server, jg_op *op);
 
 /* A copy of its counts. */
-JG_API void jg_server_count(const jg_server *server, jg_server_statistics *ret_statistics);
+JG_API void jg_server_stat(const jg_server *server, jg_server_stats *ret_stats);
 
 /**
  * Serve a listener, with a coroutine fn(stream, arg) for each connection, until this coroutine is

@@ -2,7 +2,7 @@
  *
  * Servers.
  *
- * Invariants: `connections` holds those that are attached, statistics.connections counts them. The
+ * Invariants: `connections` holds those that are attached, stats.connections counts them. The
  * listeners are started exactly while the server is open and below its limit.
  */
 #include <juggle/server.h>
@@ -35,7 +35,7 @@ static int on_accept(void *arg, int fd, const jg_address *peer);
 
 static bool is_full(const jg_server *server)
 {
-    return server->options.limit > 0 && server->statistics.connections >= server->options.limit;
+    return server->options.limit > 0 && server->stats.connections >= server->options.limit;
 }
 
 /* Have the listeners do what follows from the number of connections. */
@@ -55,7 +55,7 @@ static void settle(jg_server *server)
 
 static void complete_if_done(jg_server *server)
 {
-    if (server->closed && server->statistics.connections == 0)
+    if (server->closed && server->stats.connections == 0)
         jg__waiters_complete(&server->waiters, 0);
 }
 
@@ -64,7 +64,7 @@ static void complete_if_done(jg_server *server)
 int jg_server_attach(jg_server *server, jg_connection *connection, int fd,
                      const jg_stream_options *options)
 {
-    jg_server_statistics *counts = &server->statistics;
+    jg_server_stats *counts = &server->stats;
     int r = jg_stream_open(&connection->stream, server->loop, fd, options);
 
     if (r < 0)
@@ -87,7 +87,7 @@ void jg_server_detach(jg_connection *connection)
 
     jg__check(!connection->stream.transport, "the stream of the connection is still open");
     jg__unlink(&connection->link);
-    server->statistics.connections--;
+    server->stats.connections--;
     if (was_full)
         settle(server);
     complete_if_done(server);
@@ -115,7 +115,7 @@ static int run_client(void *arg)
     jg_stream *stream = &client->connection.stream;
     int r = server->fn(stream, server->arg);
 
-    server->statistics.failed += r < 0 && r != -ECANCELED && r != -ECONNABORTED;
+    server->stats.failed += r < 0 && r != -ECANCELED && r != -ECONNABORTED;
     close_stream(stream, server->options.close_timeout);
     jg_server_detach(&client->connection);
     jg__free(allocator, client, sizeof(*client));
@@ -153,11 +153,11 @@ static int on_accept(void *arg, int fd, const jg_address *peer)
     jg_server *server = listener->owner;
     int r;
 
-    server->statistics.accepted++;
+    server->stats.accepted++;
     r = server->scope ? spawn_client(server, fd, peer, &options)
                       : server->accept(server->arg, fd, peer);
     if (r < 0)
-        server->statistics.shed++;
+        server->stats.shed++;
     if (r == -ECANCELED && server->scope)
         jg_server_close(server); /* for the scope does not take any more, ever */
     return r;
@@ -217,7 +217,7 @@ void jg_server_close(jg_server *server)
     while (!jg__list_empty(&server->listeners)) {
         jg_listener *listener = listener_of(server->listeners.next);
 
-        server->statistics.shed += listener->shed;
+        server->stats.shed += listener->shed;
         jg_listener_close(listener);
     }
     complete_if_done(server);
@@ -257,13 +257,13 @@ int jg_server_wait(jg_server *server)
     return jg__await_started(jg_server_wait_start(server, jg__coro_op()));
 }
 
-void jg_server_count(const jg_server *server, jg_server_statistics *ret_statistics)
+void jg_server_stat(const jg_server *server, jg_server_stats *ret_stats)
 {
     const jg_link *list = &server->listeners;
 
-    *ret_statistics = server->statistics;
+    *ret_stats = server->stats;
     for (jg_link *link = list->next; link != list; link = link->next)
-        ret_statistics->shed += listener_of(link)->shed;
+        ret_stats->shed += listener_of(link)->shed;
 }
 
 int jg_serve(jg_listener *listener, jg_server_fn fn, void *arg, const jg_server_options *options)

@@ -138,15 +138,15 @@ static long measure(jg_stream *control)
 static void serve_clients(jg_server *server, int fd)
 {
     const double most = with_coroutines ? COROUTINE_BYTES : STEP_BYTES;
-    jg_server_statistics statistics;
+    jg_server_stats stats;
     jg_stream control;
     long before, bytes;
 
     check(jg_stream_open(&control, server->loop, fd, NULL) == 0, "the clients are gone");
     before = measure(&control);
     bytes = measure(&control) - before;
-    jg_server_count(server, &statistics);
-    check(statistics.most == count + WARM, "not all connections are there");
+    jg_server_stat(server, &stats);
+    check(stats.most == count + WARM, "not all connections are there");
     report(with_coroutines ? "connections_coroutines" : "connections_callbacks",
            (double)bytes / (double)count, "bytes");
     check((double)bytes <= (double)count * most, "that is too much");
