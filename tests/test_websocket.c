@@ -1352,8 +1352,9 @@ static struct opening open_with(const char *url, const char *response,
 static void a_client_asks_and_is_welcome(void **state)
 {
     static const char *const protocols[] = {"one", "two", NULL};
-    static const char *const fields[] = {"Cookie", "a=b", "Origin", "http://me", NULL};
-    const jg_websocket_options options = {.protocols = protocols, .fields = fields};
+    static const jg_http_pair fields[] = {{"Cookie", "a=b"}, {"Origin", "http://me"}};
+    const jg_websocket_options options = {
+        .protocols = protocols, .fields = fields, .field_count = 2};
     struct opening opening =
         open_with("ws://Host:8080/path?query#fragment",
                   WELCOME "Sec-WebSocket-Protocol: two\r\n" A_MESSAGE, &options);
@@ -1397,10 +1398,9 @@ static void answers_that_are_no_welcome(void **state)
 static void a_client_is_told_what_it_must_not_ask_for(void **state)
 {
     static const char *const protocols[] = {"not one", NULL};
-    static const char *const broken[] = {"Cookie", "a\r\nb", NULL};
-    static const char *const half[] = {"Cookie", NULL};
+    static const jg_http_pair broken = {"Cookie", "a\r\nb"};
     static char large[5000];
-    const char *const many[] = {"Cookie", large, NULL};
+    const jg_http_pair many = {"Cookie", large};
 
     (void)state;
     memset(large, 'x', sizeof(large) - 1);
@@ -1408,12 +1408,13 @@ static void a_client_is_told_what_it_must_not_ask_for(void **state)
     assert_int_equal(open_with("/path", "", NULL).result, -EINVAL);
     assert_int_equal(
         open_with("ws://a", "", &(jg_websocket_options){.protocols = protocols}).result, -EINVAL);
-    assert_int_equal(open_with("ws://a", "", &(jg_websocket_options){.fields = broken}).result,
-                     -EINVAL);
-    assert_int_equal(open_with("ws://a", "", &(jg_websocket_options){.fields = half}).result,
-                     -EINVAL);
-    assert_int_equal(open_with("ws://a", "", &(jg_websocket_options){.fields = many}).result,
-                     -EMSGSIZE);
+    assert_int_equal(
+        open_with("ws://a", "", &(jg_websocket_options){.fields = &broken, .field_count = 1})
+            .result,
+        -EINVAL);
+    assert_int_equal(
+        open_with("ws://a", "", &(jg_websocket_options){.fields = &many, .field_count = 1}).result,
+        -EMSGSIZE);
 }
 
 /* ---------------------------------------------------------------- both sides are ours */

@@ -24,6 +24,7 @@
 #define JUGGLE_HTTP_CLIENT_H
 
 #include <juggle/coro.h>
+#include <juggle/http_field.h>
 #include <juggle/http_parser.h>
 #include <juggle/stream.h>
 
@@ -120,11 +121,6 @@ JG_API size_t jg_http_client_connections(const jg_http_client *client);
 JG_API size_t jg_http_client_idle(const jg_http_client *client);
 
 /* --------------------------------------------------------------- requests */
-
-/* A field of a request: name and value, strings without control characters. */
-typedef struct jg_http_pair {
-    const char *name, *value;
-} jg_http_pair;
 
 #define JG_HTTP_UNKNOWN_LENGTH (-1) /* of a body: it is chunked */
 

@@ -9,6 +9,11 @@
 
 JG_BEGIN_DECLS
 
+/* A field to be sent: name and value, strings without control characters. */
+typedef struct jg_http_pair {
+    const char *name, *value;
+} jg_http_pair;
+
 /**
  * Take the next element from a comma-separated list (RFC 9110 5.6.1), such as "close, upgrade".
  * Empty elements are skipped, commas in quoted strings do not separate.

@@ -32,6 +32,7 @@
 #define JUGGLE_WEBSOCKET_H
 
 #include <juggle/http.h>
+#include <juggle/http_field.h>
 #include <juggle/sync.h>
 
 JG_BEGIN_DECLS
@@ -74,8 +75,9 @@ typedef struct jg_websocket_options {
     bool (*allow_origin)(void *arg, const jg_http_request *request, jg_text origin);
     void *allow_arg;
 
-    /* Of clients: more fields of the request, such as Cookie: name, value, name, value, NULL. */
-    const char *const *fields;
+    /* Of clients: more fields of the request, such as Cookie. */
+    const jg_http_pair *fields;
+    size_t field_count;
 } jg_websocket_options;
 
 /* One side of a connection, in your memory. The fields are its own. */

@@ -149,12 +149,9 @@ static int put_fields(struct jg__output *output, const jg_websocket_options *opt
 
     if (options && options->protocols && *options->protocols)
         r = put_protocols(output, options->protocols);
-    for (const char *const *field = options ? options->fields : NULL; r == 0 && field && *field;
-         field += 2) {
-        if (!field[1])
-            return -EINVAL;
-        r = jg__write_field(output, jg_text_from(field[0]), jg_text_from(field[1]));
-    }
+    for (size_t i = 0; options && i < options->field_count && r == 0; i++)
+        r = jg__write_field(output, jg_text_from(options->fields[i].name),
+                            jg_text_from(options->fields[i].value));
     return r;
 }
 
