@@ -571,7 +571,7 @@ static void responses_are_parsed(void **state)
     check_cases(cases, sizeof(cases) / sizeof(cases[0]), true);
 }
 
-static int framing_of(enum jg_http_method method, const char *response)
+static int framing_of(jg_http_method method, const char *response)
 {
     jg_http_parser parser;
 
@@ -629,7 +629,7 @@ static void fields_are_found_by_name(void **state)
 }
 
 /* What follows a name in memory must not matter, so it is all ones. */
-static enum jg_http_name name_of(const char *name)
+static jg_http_name name_of(const char *name)
 {
     char buffer[64];
 

@@ -201,7 +201,7 @@ static const char *parse_body(const jg_http_head *head, const char *at, const ch
 }
 
 /* Parse the final answer to a request with this method. Returns where it ends, or NULL. */
-static const char *parse_answer(const char *at, const char *end, enum jg_http_method request_method,
+static const char *parse_answer(const char *at, const char *end, jg_http_method request_method,
                                 struct answer *answer)
 {
     jg_http_field fields[32];

@@ -756,7 +756,7 @@ static int sends(void *arg)
     test_check(jg_websocket_send(&line->ws, JG_WEBSOCKET_TEXT, "gr\xc3\xbc\xc3\x9f", 6) == 0);
     test_check(jg_websocket_send(&line->ws, JG_WEBSOCKET_TEXT, "\xff", 1) == -EILSEQ);
     test_check(jg_websocket_send(&line->ws, JG_WEBSOCKET_TEXT, "\xc3", 1) == -EILSEQ);
-    test_check(jg_websocket_send(&line->ws, (enum jg_websocket_type)8, "\xc3", 1) == -EINVAL);
+    test_check(jg_websocket_send(&line->ws, (jg_websocket_type)8, "\xc3", 1) == -EINVAL);
     test_check(jg_websocket_send(&line->ws, JG_WEBSOCKET_BINARY, "", SIZE_MAX) == -EMSGSIZE);
     for (size_t i = 0; i < 5; i++)
         test_check(jg_websocket_send(&line->ws, JG_WEBSOCKET_BINARY, filler, sizes[i]) == 0);

@@ -149,7 +149,7 @@ JG_API size_t jg_http_server_connections(const jg_http_server *server);
 JG_API const jg_http_head *jg_http_request_head(const jg_http_request *request);
 
 /* Its method; of JG_HTTP_OTHER the head has the name. Its path, still escaped; "*" stays that. */
-JG_API enum jg_http_method jg_http_request_method(const jg_http_request *request);
+JG_API jg_http_method jg_http_request_method(const jg_http_request *request);
 JG_API jg_text jg_http_request_path(const jg_http_request *request);
 
 /* Host and port that the client wants: those of an absolute target come before the Host field. */

@@ -89,12 +89,12 @@ JG_API int jg_http_date_parse(jg_text date, int64_t now, int64_t *ret_seconds);
  */
 JG_API bool jg_http_cookie_next(jg_text *rest, jg_text *ret_name, jg_text *ret_value);
 
-enum jg_http_same_site {
+typedef enum jg_http_same_site {
     JG_HTTP_SAME_SITE_UNSET,
     JG_HTTP_SAME_SITE_LAX,
     JG_HTTP_SAME_SITE_STRICT,
     JG_HTTP_SAME_SITE_NONE, /* browsers want `secure` with it */
-};
+} jg_http_same_site;
 
 /* A cookie to set; zero or NULL leaves an attribute out. */
 typedef struct jg_http_cookie {
@@ -105,7 +105,7 @@ typedef struct jg_http_cookie {
     int64_t max_age; /* seconds; negative ones delete the cookie */
     bool secure;
     bool http_only;
-    enum jg_http_same_site same_site;
+    jg_http_same_site same_site;
 } jg_http_cookie;
 
 /**

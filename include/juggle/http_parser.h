@@ -38,7 +38,7 @@ enum {
    that are not of the list above. */
 JG_API int jg_http_error_status(int error);
 
-enum jg_http_method {
+typedef enum jg_http_method {
     JG_HTTP_OTHER, /* any other token; jg_http_head.method_name has it */
     JG_HTTP_GET,
     JG_HTTP_HEAD,
@@ -49,23 +49,23 @@ enum jg_http_method {
     JG_HTTP_OPTIONS,
     JG_HTTP_TRACE,
     JG_HTTP_PATCH,
-};
+} jg_http_method;
 
 /* The four forms of a request's target, RFC 9112 3.2. */
-enum jg_http_form {
+typedef enum jg_http_form {
     JG_HTTP_ORIGIN_FORM,    /* /path?query */
     JG_HTTP_ABSOLUTE_FORM,  /* http://host/path?query */
     JG_HTTP_AUTHORITY_FORM, /* host:port, of CONNECT */
     JG_HTTP_ASTERISK_FORM,  /* the "*" of OPTIONS */
-};
+} jg_http_form;
 
 /* Where a body ends, RFC 9112 6.3. */
-enum jg_http_framing {
+typedef enum jg_http_framing {
     JG_HTTP_NO_BODY,
     JG_HTTP_SIZED,       /* after jg_http_head.content_length bytes, at least one */
     JG_HTTP_CHUNKED,     /* with the last chunk and its trailers */
     JG_HTTP_UNTIL_CLOSE, /* with the connection; responses only */
-};
+} jg_http_framing;
 
 /* Flags of a head. */
 #define JG_HTTP_KEEP_ALIVE      (1u << 0) /* the connection outlives this message: RFC 9112 9.3 */
@@ -74,7 +74,7 @@ enum jg_http_framing {
 
 /* Fields that are recognised while they are parsed: jg_http_head_known finds them without a
    search. */
-enum jg_http_name {
+typedef enum jg_http_name {
     JG_HTTP_ACCEPT,
     JG_HTTP_ACCEPT_ENCODING,
     JG_HTTP_ACCEPT_LANGUAGE,
@@ -112,7 +112,7 @@ enum jg_http_name {
     JG_HTTP_UPGRADE,
     JG_HTTP_USER_AGENT,
     JG_HTTP_NAMES, /* how many there are; in a jg_http_field: any other name */
-};
+} jg_http_name;
 
 /* A piece of the head, by its place in the buffer, so that the buffer may move. */
 typedef struct jg_http_span {
@@ -123,7 +123,7 @@ typedef struct jg_http_span {
 typedef struct jg_http_field {
     uint32_t offset;    /* of the name */
     uint16_t name_size; /* bytes */
-    uint16_t name;      /* enum jg_http_name */
+    uint16_t name;      /* jg_http_name */
     jg_http_span value; /* without the space around it */
 } jg_http_field;
 
@@ -136,9 +136,9 @@ typedef struct jg_http_head {
     unsigned flags;
     uint16_t status; /* of a response */
     uint8_t minor;   /* the version: 0 for HTTP/1.0, 1 for 1.1 and later ones of HTTP/1 */
-    uint8_t method;  /* of a request: enum jg_http_method */
-    uint8_t form;    /* of a request: enum jg_http_form */
-    uint8_t framing; /* enum jg_http_framing */
+    uint8_t method;  /* of a request: jg_http_method */
+    uint8_t form;    /* of a request: jg_http_form */
+    uint8_t framing; /* jg_http_framing */
     uint64_t content_length;
     jg_http_span method_name;
     jg_http_span target;
@@ -147,7 +147,7 @@ typedef struct jg_http_head {
     jg_http_span query;     /* the target's, after the "?" */
     jg_http_span authority; /* host and port: the target's if it has them, else the value of Host */
     jg_http_span reason;    /* of a response */
-    uint64_t known;         /* bits of those fields that are there, 1 << enum jg_http_name */
+    uint64_t known;         /* bits of those fields that are there, 1 << jg_http_name */
     uint16_t first[JG_HTTP_NAMES]; /* and where in `fields` each comes first */
 } jg_http_head;
 
@@ -187,7 +187,7 @@ JG_API void jg_http_parser_init(jg_http_parser *parser, jg_http_field *fields, s
 
 /* As jg_http_parser_init, for the response to a request of `method`, which has a say in where the
    body ends. Interim responses (1xx) are parsed as heads of their own, each without a body. */
-JG_API void jg_http_parser_init_response(jg_http_parser *parser, enum jg_http_method method,
+JG_API void jg_http_parser_init_response(jg_http_parser *parser, jg_http_method method,
                                          jg_http_field *fields, size_t capacity,
                                          const jg_http_limits *limits);
 
@@ -218,14 +218,13 @@ static inline jg_text jg_http_head_name(const jg_http_head *head, const jg_http_
 }
 
 /* The first field of a recognised name, or NULL. */
-static inline const jg_http_field *jg_http_head_known(const jg_http_head *head,
-                                                      enum jg_http_name name)
+static inline const jg_http_field *jg_http_head_known(const jg_http_head *head, jg_http_name name)
 {
     return (head->known >> name & 1) != 0 ? &head->fields[head->first[name]] : NULL;
 }
 
 /* The value of the first field of a recognised name; without data if there is none. */
-static inline jg_text jg_http_head_value(const jg_http_head *head, enum jg_http_name name)
+static inline jg_text jg_http_head_value(const jg_http_head *head, jg_http_name name)
 {
     const jg_http_field *field = jg_http_head_known(head, name);
 

@@ -49,7 +49,7 @@ JG_API int jg_url_resolve(const jg_url *base, jg_text reference, char *buffer, s
                           size_t *ret_size);
 
 /* How a text is escaped: "%20" for a space, or as forms do, where "+" stands for it. */
-enum jg_url_escapes { JG_URL_PLAIN, JG_URL_FORM };
+typedef enum jg_url_escapes { JG_URL_PLAIN, JG_URL_FORM } jg_url_escapes;
 
 /**
  * Undo the escapes of a text, "%41" for "A". This may be done in place, buffer == text.data: the
@@ -62,7 +62,7 @@ enum jg_url_escapes { JG_URL_PLAIN, JG_URL_FORM };
  * Thread    any.
  * Suspends  no.
  */
-JG_API int jg_url_unescape(jg_text text, enum jg_url_escapes escapes, char *buffer, size_t capacity,
+JG_API int jg_url_unescape(jg_text text, jg_url_escapes escapes, char *buffer, size_t capacity,
                            size_t *ret_size);
 
 /**
@@ -77,7 +77,7 @@ JG_API int jg_url_unescape(jg_text text, enum jg_url_escapes escapes, char *buff
  * Thread    any.
  * Suspends  no.
  */
-JG_API int jg_url_escape(jg_text text, enum jg_url_escapes escapes, char *buffer, size_t capacity,
+JG_API int jg_url_escape(jg_text text, jg_url_escapes escapes, char *buffer, size_t capacity,
                          size_t *ret_size);
 
 /**

@@ -39,7 +39,7 @@ JG_BEGIN_DECLS
 
 typedef struct jg_websocket jg_websocket;
 
-enum jg_websocket_type { JG_WEBSOCKET_TEXT = 1, JG_WEBSOCKET_BINARY = 2 };
+typedef enum jg_websocket_type { JG_WEBSOCKET_TEXT = 1, JG_WEBSOCKET_BINARY = 2 } jg_websocket_type;
 
 /* Codes of a close, RFC 6455 7.4; applications have 4000 to 4999 for themselves. */
 enum {
@@ -52,7 +52,7 @@ enum {
 };
 
 typedef struct jg_websocket_message {
-    enum jg_websocket_type type;
+    jg_websocket_type type;
     jg_text data; /* there is no NUL behind it */
 } jg_websocket_message;
 
@@ -173,7 +173,7 @@ JG_API int jg_websocket_receive(jg_websocket *ws, jg_websocket_message *ret_mess
  * Thread    loop.
  * Suspends  yes.
  */
-JG_API int jg_websocket_send(jg_websocket *ws, enum jg_websocket_type type, const void *data,
+JG_API int jg_websocket_send(jg_websocket *ws, jg_websocket_type type, const void *data,
                              size_t size);
 
 /**
@@ -185,7 +185,7 @@ JG_API int jg_websocket_send(jg_websocket *ws, enum jg_websocket_type type, cons
  * Thread    loop.
  * Suspends  no.
  */
-JG_API int jg_websocket_try_send(jg_websocket *ws, enum jg_websocket_type type, const void *data,
+JG_API int jg_websocket_try_send(jg_websocket *ws, jg_websocket_type type, const void *data,
                                  size_t size);
 
 /**

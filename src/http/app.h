@@ -21,7 +21,7 @@ typedef struct jg__route {
     jg_http_handler handler;
     void *arg;
     bool any;       /* method */
-    uint8_t method; /* enum jg_http_method */
+    uint8_t method; /* jg_http_method */
     const char *method_name;
     char **names; /* of captures, in their order */
     int name_count;

@@ -9,7 +9,7 @@
 #include "http/output.h"
 
 /* The byte that a text begins with, unescaped: how many characters it takes, or -EINVAL. */
-static int unescape(jg_text text, enum jg_url_escapes escapes, char *ret_byte)
+static int unescape(jg_text text, jg_url_escapes escapes, char *ret_byte)
 {
     int high, low;
 
@@ -31,7 +31,7 @@ static int unescape(jg_text text, enum jg_url_escapes escapes, char *ret_byte)
     return 3;
 }
 
-int jg_url_unescape(jg_text text, enum jg_url_escapes escapes, char *buffer, size_t capacity,
+int jg_url_unescape(jg_text text, jg_url_escapes escapes, char *buffer, size_t capacity,
                     size_t *ret_size)
 {
     size_t i, size = 0;
@@ -60,7 +60,7 @@ int jg_url_unescape(jg_text text, enum jg_url_escapes escapes, char *buffer, siz
     return 0;
 }
 
-int jg_url_escape(jg_text text, enum jg_url_escapes escapes, char *buffer, size_t capacity,
+int jg_url_escape(jg_text text, jg_url_escapes escapes, char *buffer, size_t capacity,
                   size_t *ret_size)
 {
     static const char digits[] = "0123456789ABCDEF";

@@ -10,7 +10,7 @@
 /* The longest name, of three words. */
 enum { MAX_SIZE = 24 };
 
-/* In the order of enum jg_http_name; padded, so that words can be read. */
+/* In the order of jg_http_name; padded, so that words can be read. */
 static const char names[JG_HTTP_NAMES][MAX_SIZE + 8] = {
     "accept",
     "accept-encoding",
@@ -87,11 +87,11 @@ static bool is(const char *name, size_t size, const char *known)
            known[size] == '\0';
 }
 
-enum jg_http_name jg__http_name(const char *name, size_t size)
+jg_http_name jg__http_name(const char *name, size_t size)
 {
     uint8_t candidate = candidates[hash(name, size)];
 
     if (candidate < JG_HTTP_NAMES && size <= MAX_SIZE && is(name, size, names[candidate]))
-        return (enum jg_http_name)candidate;
+        return (jg_http_name)candidate;
     return JG_HTTP_NAMES;
 }

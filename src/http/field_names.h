@@ -9,6 +9,6 @@
 
 /* Which name this is, JG_HTTP_NAMES if it is none of them. It has at least one byte; eight bytes
    can be read even if it has less. */
-enum jg_http_name jg__http_name(const char *name, size_t size);
+jg_http_name jg__http_name(const char *name, size_t size);
 
 #endif

@@ -14,7 +14,7 @@
 /* jg_http_parser.options */
 enum { OPTION_CLOSE = 1, OPTION_KEEP_ALIVE = 2, OPTION_UPGRADE = 4, OPTION_CONTINUE = 8 };
 
-static bool is_known(const jg_http_head *head, enum jg_http_name name)
+static bool is_known(const jg_http_head *head, jg_http_name name)
 {
     return (head->known >> name & 1) != 0;
 }
@@ -108,7 +108,7 @@ static unsigned take_connection(jg_text value)
     return options;
 }
 
-int jg__http_message_field(jg_http_parser *parser, enum jg_http_name name, jg_http_span value)
+int jg__http_message_field(jg_http_parser *parser, jg_http_name name, jg_http_span value)
 {
     jg_http_head *head = &parser->head;
     jg_text text = jg_http_head_text(head, value);

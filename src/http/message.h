@@ -15,7 +15,7 @@
      UINT64_C(1) << JG_HTTP_TRANSFER_ENCODING)
 
 /* Take a field into account, before it is marked as known. 0 or an error. */
-int jg__http_message_field(jg_http_parser *parser, enum jg_http_name name, jg_http_span value);
+int jg__http_message_field(jg_http_parser *parser, jg_http_name name, jg_http_span value);
 
 /* All fields are there: decide. 0 or an error. */
 int jg__http_message_end(jg_http_parser *parser);

@@ -59,7 +59,7 @@ void jg_http_parser_init(jg_http_parser *parser, jg_http_field *fields, size_t c
     init(parser, fields, capacity, limits);
 }
 
-void jg_http_parser_init_response(jg_http_parser *parser, enum jg_http_method method,
+void jg_http_parser_init_response(jg_http_parser *parser, jg_http_method method,
                                   jg_http_field *fields, size_t capacity,
                                   const jg_http_limits *limits)
 {
@@ -261,7 +261,7 @@ static const char *find_colon(const char *p, const char *end)
 }
 
 /* Which name it is; `end` is that of the readable bytes. */
-static enum jg_http_name name_of(const char *name, size_t size, const char *end)
+static jg_http_name name_of(const char *name, size_t size, const char *end)
 {
     char copy[8] = {0};
 
@@ -315,7 +315,7 @@ static int take_field(jg_http_parser *parser, const jg_http_field *field)
     if (field->name != JG_HTTP_NAMES) {
         bit = UINT64_C(1) << field->name;
         if ((bit & JG__HTTP_MESSAGE_FIELDS) != 0) {
-            int r = jg__http_message_field(parser, (enum jg_http_name)field->name, field->value);
+            int r = jg__http_message_field(parser, (jg_http_name)field->name, field->value);
 
             if (r < 0)
                 return r;

@@ -72,7 +72,7 @@ static bool next_etag(jg_text *rest, jg_text *ret_etag)
 }
 
 /* Whether a field that lists entity-tags, in all its lines, has this one or is "*". */
-static bool matches(const jg_http_head *head, enum jg_http_name name, jg_text etag, bool strong)
+static bool matches(const jg_http_head *head, jg_http_name name, jg_text etag, bool strong)
 {
     uint32_t i;
 
@@ -93,7 +93,7 @@ static bool matches(const jg_http_head *head, enum jg_http_name name, jg_text et
 }
 
 /* A date in a field; false if there is none or it is invalid, and then to be ignored. */
-static bool date_of(const jg_http_head *head, enum jg_http_name name, int64_t now, int64_t *ret)
+static bool date_of(const jg_http_head *head, jg_http_name name, int64_t now, int64_t *ret)
 {
     jg_text value = jg_http_head_value(head, name);
 

@@ -163,9 +163,9 @@ const jg_http_head *jg_http_request_head(const jg_http_request *request)
     return &request->parser.head;
 }
 
-enum jg_http_method jg_http_request_method(const jg_http_request *request)
+jg_http_method jg_http_request_method(const jg_http_request *request)
 {
-    return (enum jg_http_method)request->parser.head.method;
+    return (jg_http_method)request->parser.head.method;
 }
 
 jg_text jg_http_request_path(const jg_http_request *request)

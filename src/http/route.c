@@ -24,7 +24,7 @@
 
 /* In the order in which Allow has them. */
 static const struct {
-    enum jg_http_method method;
+    jg_http_method method;
     const char *name;
 } methods_known[] = {
     {JG_HTTP_GET, "GET"},     {JG_HTTP_HEAD, "HEAD"},       {JG_HTTP_POST, "POST"},

@@ -117,7 +117,7 @@ struct jg_http_request {
     const struct jg__route *route; /* NULL: none, and `refusal` is the status */
     int next_middleware;
     int refusal;
-    uint16_t allowed; /* at this path, 1 << enum jg_http_method */
+    uint16_t allowed; /* at this path, 1 << jg_http_method */
 
     /* The answer. */
     int status; /* 0: not begun */

@@ -259,7 +259,7 @@ static int take_piece(jg_websocket *ws, jg_websocket_message *message)
     ws->is_whole = ws->is_final;
     if (!ws->is_final)
         return 0;
-    *message = (jg_websocket_message){(enum jg_websocket_type)ws->message_type, data};
+    *message = (jg_websocket_message){(jg_websocket_type)ws->message_type, data};
     return 1;
 }
 
@@ -341,7 +341,7 @@ static int refuse(const jg_websocket *ws)
     return ws->error ? ws->error : ws->shut ? -EPIPE : 0;
 }
 
-static int check_message(const jg_websocket *ws, enum jg_websocket_type type, jg_text data)
+static int check_message(const jg_websocket *ws, jg_websocket_type type, jg_text data)
 {
     struct jg__utf8 utf8 = {0, 0, 0};
 
@@ -372,7 +372,7 @@ static int wait_for_room(jg_websocket *ws)
     return waited(ws, r);
 }
 
-int jg_websocket_send(jg_websocket *ws, enum jg_websocket_type type, const void *data, size_t size)
+int jg_websocket_send(jg_websocket *ws, jg_websocket_type type, const void *data, size_t size)
 {
     int r = check_message(ws, type, jg_text_of(data, size));
 
@@ -392,8 +392,7 @@ int jg_websocket_send(jg_websocket *ws, enum jg_websocket_type type, const void 
     return r;
 }
 
-int jg_websocket_try_send(jg_websocket *ws, enum jg_websocket_type type, const void *data,
-                          size_t size)
+int jg_websocket_try_send(jg_websocket *ws, jg_websocket_type type, const void *data, size_t size)
 {
     int r = check_message(ws, type, jg_text_of(data, size));
 

@@ -7,8 +7,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct transcript parse(enum jg_http_method method, const char *data, size_t size,
-                               size_t first, size_t step)
+static struct transcript parse(jg_http_method method, const char *data, size_t size, size_t first,
+                               size_t step)
 {
     static const jg_http_limits limits = {256, 1024};
     static jg_http_field fields[16];
@@ -21,12 +21,12 @@ static struct transcript parse(enum jg_http_method method, const char *data, siz
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *bytes = (const char *)data + 1;
-    enum jg_http_method method;
+    jg_http_method method;
     struct transcript whole;
 
     if (size == 0 || size > 4096)
         return 0;
-    method = (enum jg_http_method)(data[0] % (JG_HTTP_PATCH + 1));
+    method = (jg_http_method)(data[0] % (JG_HTTP_PATCH + 1));
     size--;
     whole = parse(method, bytes, size, size, 1);
     if (parse(method, bytes, size, 0, 1).hash != whole.hash ||

@@ -51,7 +51,7 @@ static void check_resolve(jg_text text)
     require(strcmp(buffer, again) == 0);
 }
 
-static void check_escapes(jg_text text, enum jg_url_escapes escapes)
+static void check_escapes(jg_text text, jg_url_escapes escapes)
 {
     char escaped[3 * 512 + 1], back[512], in_place[512];
     size_t size, placed;
