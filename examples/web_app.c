@@ -17,9 +17,8 @@ enum { WORKERS = 4, LIMIT = 100, SAMPLE_MS = 20, EVENT_MS = 250, MOST_WATCHERS =
 
 static jg_queue jobs; /* their numbers */
 static int accepted, done, dropped, running;
-static jg_time late,
-    latest;          /* how late the loop was: at the last sample, and since the last event */
-static int watchers; /* pages that are told */
+static jg_time late, latest; /* of the loop: at the last sample, and at most since the last event */
+static int watchers;         /* pages that are told */
 static bool stopping;
 
 /* ---------------------------------------------------------------- jobs */

@@ -3,7 +3,9 @@
  * What every public header of juggle shares: the export macro, the version, time, memory and
  * error codes. It depends on nothing but the C library.
  *
- * How the headers are to be read: the description of a function ends with four lines.
+ * How the headers are to be read: times are in ns and sizes in bytes, a count is one of elements.
+ * `options` may be NULL, which stands for zeroed ones, the defaults. Strings end with a NUL. The
+ * description of a function ends with four lines:
  *
  *     Returns   >= 0 is success, a negative value an error, with nothing done. What a parameter
  *               ret_… points to is then as it was, unless the description says otherwise.
@@ -18,6 +20,7 @@
 #ifndef JUGGLE_BASE_H
 #define JUGGLE_BASE_H
 
+#include <errno.h> /* errors are made of its numbers */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
