@@ -18,6 +18,7 @@
 #include <juggle/http_field.h>
 #include <juggle/http_multipart.h>
 #include <juggle/http_parser.h>
+#include <juggle/http_server.h>
 #include <juggle/loop.h>
 #include <juggle/net.h>
 #include <juggle/op.h>

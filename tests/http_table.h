@@ -10,7 +10,7 @@
 #include "world.h"
 
 #include <juggle/coro.h>
-#include <juggle/http.h>
+#include <juggle/http_server.h>
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  */
 #include "http_site.h"
 
-#include <juggle/http.h>
+#include <juggle/http_server.h>
 
 #define OK    "HTTP/1.1 200 OK\r\n"
 #define HELLO OK "Content-Length: 5\r\n\r\nhello"

@@ -16,7 +16,7 @@
 #ifndef JUGGLE_HTTP_APP_H
 #define JUGGLE_HTTP_APP_H
 
-#include <juggle/http.h>
+#include <juggle/http_server.h>
 
 JG_BEGIN_DECLS
 

@@ -13,7 +13,7 @@
 
 #include "io/stream.h"
 
-#include <juggle/http.h>
+#include <juggle/http_server.h>
 
 #define JG__HTTP_BUFFER 16384u
 
