@@ -128,7 +128,7 @@ static inline void table_cut_dates(struct table *table)
     }
 }
 
-static inline struct table *table_new(jg_http_handler handler,
+static inline struct table *table_new(jg_http_handler_fn handler,
                                       const jg_http_server_options *options)
 {
     struct table *table = calloc(1, sizeof(*table));

@@ -558,7 +558,7 @@ static int echo(jg_http_request *request, void *arg)
     return r < 0 ? r : n;
 }
 
-static jg_http_handler handler;
+static jg_http_handler_fn handler;
 static jg_stream server_stream[4];
 static int server_streams;
 
@@ -596,7 +596,7 @@ static int served_main(void *arg)
     return jg_http_server_close(&served->server, JG_FOREVER);
 }
 
-static int run_served(jg_http_handler how, jg_coro_fn main)
+static int run_served(jg_http_handler_fn how, jg_coro_fn main)
 {
     struct served served = {.main = main};
 

@@ -9,7 +9,7 @@
 #define END  "Connection: close\r\n\r\n"
 
 /* Have a request answered by the handler, which checks what the test is about, and then 204. */
-static void ask(jg_http_handler handler, const char *text)
+static void ask(jg_http_handler_fn handler, const char *text)
 {
     struct table *table = table_new(handler, NULL);
 

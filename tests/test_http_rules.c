@@ -113,7 +113,7 @@ static int offer(jg_http_request *request, void *arg)
 
 static const struct {
     const char *methods, *path;
-    jg_http_handler handler;
+    jg_http_handler_fn handler;
     void *arg;
 } routes[] = {
     {"GET", "/canary", sing, NULL},

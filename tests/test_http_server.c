@@ -583,7 +583,7 @@ static void pipelined_requests_are_answered_in_order(void **state)
 
 /* ---------------------------------------------------------------- time */
 
-static struct table *timed(jg_http_handler handler, const jg_http_server_options *options,
+static struct table *timed(jg_http_handler_fn handler, const jg_http_server_options *options,
                            const char *text)
 {
     struct table *table = table_new(handler, options);
@@ -787,7 +787,7 @@ static void on_end(void *arg)
     (void)arg;
 }
 
-static struct table *closed_at(jg_http_handler handler, const char *text, jg_time when,
+static struct table *closed_at(jg_http_handler_fn handler, const char *text, jg_time when,
                                jg_time grace)
 {
     struct table *table = table_new(handler, NULL);

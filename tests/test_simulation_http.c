@@ -506,7 +506,7 @@ static void open_world(struct world *world)
                                            .connect_arg = world};
     const struct {
         const char *methods, *path;
-        jg_http_handler handler;
+        jg_http_handler_fn handler;
     } routes[] = {
         {"GET", "/data", give_data}, {"PUT POST", "/echo", give_back}, {"POST", "/job", queue_job},
         {"*", "/moved", move},       {"*", "/refused", refuse},        {"GET", "/chat", chat},

@@ -31,7 +31,7 @@ typedef struct jg_http_request jg_http_request;
  *           gave is answered with 400, 408 or 413; any other one with 500, and it is reported to
  *           the loop's on_error. If an answer was begun, an error cuts the connection.
  */
-typedef int (*jg_http_handler)(jg_http_request *request, void *arg);
+typedef int (*jg_http_handler_fn)(jg_http_request *request, void *arg);
 
 /* --------------------------------------------------------------- requests */
 

@@ -52,8 +52,8 @@ JG_API void jg_app_free(jg_app *app);
  * Thread    loop.
  * Suspends  no.
  */
-JG_API int jg_app_route(jg_app *app, const char *methods, const char *path, jg_http_handler handler,
-                        void *arg);
+JG_API int jg_app_route(jg_app *app, const char *methods, const char *path,
+                        jg_http_handler_fn handler, void *arg);
 
 /**
  * Put a handler around all others of the application: it calls jg_http_next to go on, before and
@@ -64,12 +64,12 @@ JG_API int jg_app_route(jg_app *app, const char *methods, const char *path, jg_h
  * Thread    loop.
  * Suspends  no.
  */
-JG_API int jg_app_middleware(jg_app *app, jg_http_handler handler, void *arg);
+JG_API int jg_app_middleware(jg_app *app, jg_http_handler_fn handler, void *arg);
 
 /**
  * For middlewares: go on with the next one, or with the handler.
  *
- * Returns   what that returned, as a jg_http_handler; a status is not answered yet. Where no route
+ * Returns   what that returned, as a jg_http_handler_fn; a status is not answered yet. Where no route
  *           matches, it is 404, 405 or 501.
  * Owns      nothing.
  * Thread    loop.

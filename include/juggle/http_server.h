@@ -44,7 +44,7 @@ typedef struct jg_http_server_options {
 /* A server, in your memory. The fields are its own. */
 struct jg_http_server {
     jg_loop *loop;
-    jg_http_handler handler;
+    jg_http_handler_fn handler;
     void *arg;
     jg_http_server_options options;
     jg_scope scope; /* of the handlers */
@@ -72,7 +72,7 @@ struct jg_http_server {
  * Thread    loop.
  * Suspends  no.
  */
-JG_API int jg_http_server_open(jg_http_server *server, jg_loop *loop, jg_http_handler handler,
+JG_API int jg_http_server_open(jg_http_server *server, jg_loop *loop, jg_http_handler_fn handler,
                                void *arg, const jg_http_server_options *options);
 
 /**

@@ -57,13 +57,13 @@ void jg_app_free(jg_app *app)
     jg__free(&allocator, app, sizeof(*app));
 }
 
-int jg_app_route(jg_app *app, const char *methods, const char *path, jg_http_handler handler,
+int jg_app_route(jg_app *app, const char *methods, const char *path, jg_http_handler_fn handler,
                  void *arg)
 {
     return jg__route_add(app, app, methods, "", path, handler, arg);
 }
 
-int jg_app_middleware(jg_app *app, jg_http_handler handler, void *arg)
+int jg_app_middleware(jg_app *app, jg_http_handler_fn handler, void *arg)
 {
     struct jg__middleware *added = jg__alloc(&app->allocator, sizeof(*added));
     struct jg__middleware **last = &app->middlewares;

@@ -18,7 +18,7 @@ typedef struct jg__route {
     struct jg__route *next; /* of the same node */
     struct jg__route *next_of_app;
     jg_app *app; /* whose middlewares are around it */
-    jg_http_handler handler;
+    jg_http_handler_fn handler;
     void *arg;
     bool any;       /* method */
     uint8_t method; /* jg_http_method */
@@ -42,7 +42,7 @@ typedef struct jg__node {
 
 struct jg__middleware {
     struct jg__middleware *next;
-    jg_http_handler handler;
+    jg_http_handler_fn handler;
     void *arg;
 };
 
@@ -84,7 +84,7 @@ int jg__app_add_entry(jg_app *app, const struct jg__entry *entry);
 
 /* Add a route that belongs to `owner`, which is mounted in `app` or is that. */
 int jg__route_add(jg_app *app, jg_app *owner, const char *methods, const char *prefix,
-                  const char *path, jg_http_handler handler, void *arg);
+                  const char *path, jg_http_handler_fn handler, void *arg);
 
 /* Add all routes of an application to another one in which it is mounted. */
 int jg__route_mount(jg_app *app, const char *prefix, jg_app *sub);

@@ -303,7 +303,7 @@ static int check_methods(const char *methods, const jg__route *routes)
 }
 
 int jg__route_add(jg_app *app, jg_app *owner, const char *methods, const char *prefix,
-                  const char *path, jg_http_handler handler, void *arg)
+                  const char *path, jg_http_handler_fn handler, void *arg)
 {
     jg__route *made = NULL, **place = NULL;
     jg_text method;

@@ -44,8 +44,8 @@ static void set_defaults(jg_http_server_options *options)
 static void on_left(void *arg);
 static void on_grace_over(void *arg);
 
-int jg_http_server_open(jg_http_server *server, jg_loop *loop, jg_http_handler handler, void *arg,
-                        const jg_http_server_options *options)
+int jg_http_server_open(jg_http_server *server, jg_loop *loop, jg_http_handler_fn handler,
+                        void *arg, const jg_http_server_options *options)
 {
     jg__check_thread(loop);
     jg__check(handler != NULL, "there is no handler");

@@ -163,7 +163,7 @@ static void report(void *arg, int error, const char *what)
 
 static const struct {
     const char *methods, *path;
-    jg_http_handler handler;
+    jg_http_handler_fn handler;
     void *arg;
 } routes[] = {
     {"GET", "/", hello, NULL},
