@@ -5,6 +5,9 @@
  */
 #include "support.h"
 
+#include "platform/overflow.h"
+#include "platform/thread.h"
+
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -592,6 +595,43 @@ static void a_child_that_stops_a_signal_gives_back_its_own_disposition_only(void
     in_child_and_parent(dispositions_restored_in_child, 0);
 }
 
+/* What a thread does with the pools of its loops, over and over. */
+static void *watch_overflows(void *arg)
+{
+    const int *stopped = arg;
+    jg__overflow overflow;
+
+    while (!__atomic_load_n(stopped, __ATOMIC_SEQ_CST)) {
+        test_check(jg__overflow_watch(&overflow, NULL, NULL, NULL) == 0);
+        jg__overflow_unwatch(&overflow);
+    }
+    return NULL;
+}
+
+static void watch_in_child(void *arg)
+{
+    jg__overflow overflow;
+
+    (void)arg;
+    alarm(20);
+    test_check(jg__overflow_watch(&overflow, NULL, NULL, NULL) == 0);
+    jg__overflow_unwatch(&overflow);
+}
+
+static void a_child_does_not_wait_for_what_another_thread_held(void **state)
+{
+    pthread_t thread;
+    int stopped = 0;
+
+    (void)state;
+    assert_int_equal(jg__fork_watch(), 0);
+    assert_int_equal(pthread_create(&thread, NULL, watch_overflows, &stopped), 0);
+    for (int i = 0; i < 20; i++)
+        test_in_child(watch_in_child, NULL);
+    __atomic_store_n(&stopped, 1, __ATOMIC_SEQ_CST);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -612,6 +652,7 @@ int main(void)
         cmocka_unit_test(a_child_forked_inside_a_callback_does_not_turn_the_loop_of_its_parent),
         cmocka_unit_test(jg_loop_fork_without_a_fork_does_nothing),
         cmocka_unit_test(a_child_that_stops_a_signal_gives_back_its_own_disposition_only),
+        cmocka_unit_test(a_child_does_not_wait_for_what_another_thread_held),
     };
 
     return cmocka_run_group_tests_name("fork", tests, NULL, NULL);

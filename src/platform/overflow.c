@@ -200,3 +200,10 @@ void jg__overflow_unwatch(jg__overflow *overflow)
     while (jg__load(&running) > 0)
         sched_yield();
 }
+
+/* What other threads watched stays in the list, as its memory does. */
+void jg__overflow_forked(void)
+{
+    pthread_mutex_init(&mutex, NULL);
+    running = 0;
+}

@@ -36,4 +36,7 @@ int jg__overflow_adopt(jg__overflow *overflow);
 /* Before the pool ends, on any thread. */
 void jg__overflow_unwatch(jg__overflow *overflow);
 
+/* In a forked child, where other threads and whatever they held do not exist. */
+void jg__overflow_forked(void);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include "platform/thread.h"
 
+#include "platform/overflow.h"
 #include "platform/signals.h"
 
 #include <sched.h>
@@ -21,6 +22,7 @@ static void in_child(void)
 {
     jg__fork_count++;
     jg__signals_forked();
+    jg__overflow_forked();
 }
 
 static void watch(void)
