@@ -441,6 +441,25 @@ static void a_thread_that_does_not_return_in_time_is_left_to_itself(void **state
     free(stuck);
 }
 
+static void a_time_limit_that_is_long_past_leaves_it_to_itself_too(void **state)
+{
+    jg_loop *loop = test_loop(JG_LOOP_VIRTUAL_TIME);
+    jg_executor *executor = executor_of(loop, 1, 0);
+    struct slow *stuck = malloc(sizeof(*stuck));
+
+    (void)state;
+    slow_init(stuck, loop);
+    assert_int_equal(slow_start(stuck, executor, NULL), 0);
+    wait_for(&stuck->begun);
+    assert_int_equal(jg_executor_free(executor, INT64_MIN), -ETIMEDOUT);
+    assert_int_equal(jg_loop_run(loop), 0);
+    assert_int_equal(jg_op_status(&stuck->op), -ETIMEDOUT);
+    test_loop_done(loop);
+    sem_post(&stuck->let_go);
+    wait_until(&stuck->ended, 1);
+    free(stuck);
+}
+
 static int get_mask(void *arg)
 {
     return pthread_sigmask(SIG_BLOCK, NULL, arg);
@@ -731,6 +750,7 @@ int main(void)
         cmocka_unit_test(an_abandoned_job_outlives_its_loop),
         cmocka_unit_test(freeing_waits_for_running_jobs_and_cancels_the_others),
         cmocka_unit_test(a_thread_that_does_not_return_in_time_is_left_to_itself),
+        cmocka_unit_test(a_time_limit_that_is_long_past_leaves_it_to_itself_too),
         cmocka_unit_test(threads_block_signals_but_those_of_faults),
 #ifdef SYS_clone3
         cmocka_unit_test(one_thread_is_enough_but_none_is_an_error),

@@ -84,7 +84,7 @@ int jg__cond_init(jg__cond *cond)
 
 static int wait_until(jg__cond *cond, jg__mutex *mutex, jg_time deadline)
 {
-    const struct timespec end = timespec_of(deadline);
+    const struct timespec end = timespec_of(deadline > 0 ? deadline : 0); /* it takes no others */
 
     return pthread_cond_timedwait(cond, mutex, &end);
 }
