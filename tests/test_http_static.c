@@ -598,6 +598,19 @@ static void what_is_in_memory_waits_for_no_disk(void **state)
     assert_true(at_once);
 }
 
+static void of_the_end_only_a_read_that_may_wait_is_sure(void **state)
+{
+    jg__served file;
+    char path[128], byte;
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s/16384", directory);
+    assert_int_equal(jg__served_open(-1, path, false, &file), 0);
+    assert_int_equal(jg__served_read(file.fd, &byte, 1, 16384, true), -EAGAIN);
+    assert_int_equal(jg__served_read(file.fd, &byte, 1, 16384, false), 0);
+    close(file.fd);
+}
+
 static void memory_that_fails_anywhere_leaves_no_descriptor(void **state)
 {
     bool failed = true;
@@ -659,6 +672,7 @@ int main(void)
         cmocka_unit_test(a_server_that_closes_cuts_what_it_sends),
         cmocka_unit_test(a_slow_disk_holds_up_nobody_else),
         cmocka_unit_test(what_is_in_memory_waits_for_no_disk),
+        cmocka_unit_test(of_the_end_only_a_read_that_may_wait_is_sure),
         cmocka_unit_test(memory_that_fails_anywhere_leaves_no_descriptor),
         cmocka_unit_test(a_directory_that_is_not_there_is_an_error),
     };

@@ -69,7 +69,8 @@ static int read_cached(int fd, void *buffer, int size, int64_t offset)
     long n = syscall(SYS_preadv2, fd, &piece, 1L, (long)offset, (long)((uint64_t)offset >> 32),
                      8L /* RWF_NOWAIT */);
 
-    return n >= 0 ? (int)n : errno == EIO ? -EIO : -EAGAIN;
+    /* Linux 5.9 and 5.10 return 0 also for what they do not have in memory. */
+    return n > 0 ? (int)n : n < 0 && errno == EIO ? -EIO : -EAGAIN;
 }
 
 #else

@@ -21,7 +21,8 @@ int jg__served_directory(const char *path);
    -EISDIR; -ENOENT, also for what is not a regular file; or another error. */
 int jg__served_open(int directory, const char *path, bool at_once, jg__served *ret_file);
 
-/* Read once, in the same way. Returns how many bytes, 0 at the end of the file, or an error. */
+/* Read once, in the same way. Returns how many bytes; 0 at the end of the file, which at once there
+   is no telling; or an error. */
 int jg__served_read(int fd, void *buffer, int size, int64_t offset, bool at_once);
 
 #endif
