@@ -5,6 +5,7 @@
  */
 #include "support.h"
 
+#include <juggle/sendfile.h>
 #include <juggle/test_kit.h>
 
 #include <fcntl.h>
@@ -207,6 +208,34 @@ static void what_cannot_be_read_is_an_error(void **state)
     assert_int_equal(jg_loop_run(place.loop), 0);
     assert_int_equal(jg_op_status(&place.op), -EBADF);
     assert_int_equal(jg_stream_write(&place.stream, "x", 1), 0);
+    leave(&place);
+}
+
+static int send_and_read(void *arg)
+{
+    struct place *place = arg;
+    jg_loop *loop = jg_task_loop(jg_task_current());
+    const int copy = dup(place->fd), from = open_file(place);
+    jg_stream stream;
+    char byte;
+
+    test_check(jg_stream_open(&stream, loop, copy, NULL) == 0);
+    test_check(jg_sendfile(&stream, from, 0, 10, NULL) == 0);
+    test_check(jg_stream_read(&stream, &byte, 1) == 1);
+    test_check(byte == content[10]);
+    jg_stream_abort(&stream);
+    close(from);
+    return 0;
+}
+
+static void its_flags_are_as_they_were(void **state)
+{
+    struct place place;
+
+    (void)state;
+    enter(&place);
+    assert_int_equal(jg_run_until_complete(place.loop, send_and_read, &place, NULL), 0);
+    assert_int_equal(fcntl(place.fd, F_GETFL) & O_NONBLOCK, 0);
     leave(&place);
 }
 
@@ -445,6 +474,7 @@ int main(void)
         cmocka_unit_test(a_file_is_read_in_all_ways),
         cmocka_unit_test(its_position_is_that_of_all_who_share_it),
         cmocka_unit_test(what_cannot_be_read_is_an_error),
+        cmocka_unit_test(its_flags_are_as_they_were),
         cmocka_unit_test(a_slow_disk_holds_up_nobody),
         cmocka_unit_test(a_cancelled_read_loses_nothing),
         cmocka_unit_test(no_byte_is_lost_whenever_a_read_is_cancelled),
