@@ -947,6 +947,59 @@ static void what_a_full_socket_does_not_take_is_queued(void **state)
     desk_close(&desk);
 }
 
+/* ---------------------------------------------------------------- forks */
+
+static void abort_in_child(void *arg)
+{
+    struct desk *desk = arg;
+
+    jg_stream_abort(&desk->a);
+    jg_stream_abort(&desk->b);
+}
+
+static void go_on_and_abort_in_child(void *arg)
+{
+    struct desk *desk = arg;
+
+    test_check(jg_loop_fork(desk->loop) == 0);
+    abort_in_child(desk);
+}
+
+static void a_pipe_does_not_block_because_a_forked_child_closed_it(void **state)
+{
+    struct desk desk;
+
+    (void)state;
+    desk_open(&desk, false);
+    use_pipe(&desk);
+    open_stream(&desk, &desk.b, 1);
+    assert_int_equal(jg_stream_write(&desk.b, "x", 1), 0);
+    test_in_child(abort_in_child, &desk);
+    test_in_child(go_on_and_abort_in_child, &desk);
+    assert_true(fcntl(jg_stream_fd(&desk.b), F_GETFL) & O_NONBLOCK);
+    desk_close(&desk);
+}
+
+static void a_connection_is_not_reset_because_a_forked_child_closed_it(void **state)
+{
+    static char data[8000000];
+    struct linger linger = {.l_onoff = -1};
+    socklen_t size = sizeof(linger);
+    struct desk desk;
+
+    (void)state;
+    desk_open(&desk, true);
+    open_stream(&desk, &desk.a, 0);
+    assert_int_equal(jg_stream_write(&desk.a, data, sizeof(data)), 0);
+    assert_true(jg_stream_queued(&desk.a) > 0);
+    test_in_child(abort_in_child, &desk);
+    test_in_child(go_on_and_abort_in_child, &desk);
+    assert_int_equal(getsockopt(jg_stream_fd(&desk.a), SOL_SOCKET, SO_LINGER, &linger, &size), 0);
+    assert_int_equal(linger.l_onoff, 0);
+    jg_stream_abort(&desk.a);
+    desk_close(&desk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -972,6 +1025,8 @@ int main(void)
         cmocka_unit_test(a_plain_read_works_in_every_state_of_a_socket),
         cmocka_unit_test(only_the_first_write_of_a_turn_goes_out_at_once),
         cmocka_unit_test(what_a_full_socket_does_not_take_is_queued),
+        cmocka_unit_test(a_pipe_does_not_block_because_a_forked_child_closed_it),
+        cmocka_unit_test(a_connection_is_not_reset_because_a_forked_child_closed_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

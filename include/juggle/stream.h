@@ -74,9 +74,9 @@ struct jg_stream {
 
 /**
  * Open a stream on a descriptor: a connected socket, an end of a pipe, a terminal, a file. Pipes and
- * terminals are made non-blocking, and as they were again when the stream is closed. Regular files,
- * which never are, are read by the loop's executor, so that a slow disk holds up nobody; writes go
- * to the system's cache, at once.
+ * terminals are made non-blocking, and as they were again when the stream is closed by the process
+ * that opened it. Regular files, which never are, are read by the loop's executor, so that a slow
+ * disk holds up nobody; writes go to the system's cache, at once.
  *
  * stream    not open; need not be initialised.
  * options   or NULL.
@@ -289,8 +289,9 @@ JG_API int jg_stream_close_start(jg_stream *stream, jg_stream_closing *closing, 
 
 /**
  * Close at once, dropping what is queued: if there is something, or if writing failed before, a peer
- * over TCP sees a reset rather than a regular end. What is pending completes with -ECONNABORTED.
- * Harmless if the stream is not open. asyncio: transport.abort.
+ * over TCP sees a reset rather than a regular end, unless a forked child closes what its parent
+ * opened. What is pending completes with -ECONNABORTED. Harmless if the stream is not open. asyncio:
+ * transport.abort.
  *
  * Returns   nothing; it cannot fail and does not allocate.
  * Owns      nothing; the stream's memory is yours again, that of pending ops once they completed.

@@ -69,7 +69,7 @@ static int open_stream(jg_stream *stream, jg_loop *loop, const jg_transport *tra
         .transport = transport,
         .loop = loop,
         .high_mark = (uint32_t)high_mark,
-        .flags = JG_READ | JG_WRITE,
+        .flags = (uint16_t)(JG_READ | JG_WRITE | JG__STREAM_FORKS(jg__fork_count)),
         .turn = (uint16_t)(loop->turns - 1),
     };
     return 0;

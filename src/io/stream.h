@@ -34,6 +34,9 @@
 #define JG__STREAM_KNOWN    (1u << 10) /* whether a socket is JG__STREAM_INEXACT by its kind */
 #define JG__STREAM_PLAIN    (1u << 11) /* an open socket without an error: it may go short ways */
 
+/* The last four: how many forks there had been when it was opened, modulo 16. */
+#define JG__STREAM_FORKS(count) ((unsigned)(uint16_t)((count) << 12))
+
 /* The largest write, and what a write queue can be: so `queued` has room for both. */
 #define JG__STREAM_MOST      ((size_t)1 << 30)
 #define JG__STREAM_HIGH_MARK ((size_t)1 << 27)
@@ -67,6 +70,12 @@ static inline jg__streams *jg__streams_of(const jg_stream *stream)
 static inline bool jg__stream_is_open(const jg_stream *stream)
 {
     return stream->transport && !(stream->flags & JG__STREAM_CLOSING);
+}
+
+/* It was opened by a parent of this process, whose kernel objects are to be left in peace. */
+static inline bool jg__stream_is_inherited(const jg_stream *stream)
+{
+    return (stream->flags & JG__STREAM_FORKS(15u)) != JG__STREAM_FORKS(jg__fork_count);
 }
 
 extern const jg_transport jg__socket_transport, jg__file_transport, jg__shared_transport,

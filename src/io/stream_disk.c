@@ -128,7 +128,8 @@ static void close_disk(jg_stream *stream, bool cut)
     disk *d = disk_of(stream);
 
     (void)cut;
-    if (stream->flags & JG__STREAM_BLOCKING) /* it was sent a file when nothing was known of it */
+    /* It was sent a file when nothing was known of it. */
+    if (stream->flags & JG__STREAM_BLOCKING && !jg__stream_is_inherited(stream))
         (void)jg__file_set_blocking(d->fd, true);
     stream->own.watcher.handle.number = -1;
     jg_op_cancel(&d->op); /* which completes it, unless a thread is at it */

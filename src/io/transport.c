@@ -121,9 +121,10 @@ static void close_descriptor(jg_stream *stream, bool cut)
 {
     jg_watcher *watcher = &stream->own.watcher;
 
-    if (stream->flags & JG__STREAM_BLOCKING)
+    /* What is done to the file itself is for whoever opened it. */
+    if (stream->flags & JG__STREAM_BLOCKING && !jg__stream_is_inherited(stream))
         (void)jg__file_set_blocking(fd_of(stream), true);
-    if (cut)
+    if (cut && !jg__stream_is_inherited(stream))
         jg__socket_cut(fd_of(stream));
     if (watcher->handle.loop)
         (void)jg_watcher_close(watcher); /* whatever it returns, the descriptor is gone */
