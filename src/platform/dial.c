@@ -4,9 +4,9 @@
 #include "platform/dial.h"
 
 #include "platform/descriptor.h"
+#include "platform/endpoint.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/socket.h>
 
 #ifdef MSG_NOSIGNAL
@@ -15,40 +15,19 @@
 #    define SEND_FLAGS 0
 #endif
 
-static int family_of(const jg_address *address)
-{
-    switch (jg_address_family(address)) {
-    case JG_IPV4:
-        return AF_INET;
-    case JG_IPV6:
-        return AF_INET6;
-    case JG_UNIX:
-        return AF_UNIX;
-    default:
-        return AF_UNSPEC;
-    }
-}
-
 int jg__dial(const jg_address *address, bool stream)
 {
-    int fd = socket(family_of(address), stream ? SOCK_STREAM : SOCK_DGRAM, 0);
+    int fd = jg__endpoint_open(jg_address_family(address), !stream);
     int r;
 
-    fd = jg__fd_tidy(fd < 0 ? -errno : fd);
     if (fd < 0)
         return fd;
 
-    (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-#ifdef SO_NOSIGPIPE
-    (void)setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &(int){1}, sizeof(int));
-#endif
-    r = connect(fd, (const struct sockaddr *)address->storage, address->size);
-    if (r < 0 && errno != EINPROGRESS && errno != EINTR) {
-        r = -errno;
-        jg__fd_close(fd);
-        return r;
-    }
-    return fd;
+    r = jg__endpoint_connect(fd, address);
+    if (r == 0 || r == -EINPROGRESS)
+        return fd;
+    jg__fd_close(fd);
+    return r;
 }
 
 int jg__dial_send(int fd, const void *data, size_t size)
