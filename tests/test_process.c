@@ -7,6 +7,7 @@
  */
 #include "support.h"
 
+#include "platform/sanitizer.h"
 #include "platform/spawn.h"
 
 #include <juggle/coro.h>
@@ -46,10 +47,14 @@ static int end_signal(int status)
         "/bin/sh", "-c", (command), NULL \
     }
 
+/* How children may be waited for. Not by SIGCHLD with ThreadSanitizer: it keeps a signal that comes
+   while a coroutine runs for that one, which may wait for just this. */
+enum { WAYS = JG__TSAN ? 1 : 2 };
+
 /* Run a coroutine on a loop of each kind. Nothing may be left: no descriptor, no child. */
 static void run(jg_coro_fn fn, void *arg)
 {
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < WAYS; i++) {
         const jg_loop_options loop = {.flags = i ? JG_LOOP_REAP_ON_SIGCHLD : 0};
         const int before = test_open_descriptors();
 
@@ -999,7 +1004,7 @@ static bool no_child_is_left(void *arg, int status)
 static void nothing_is_left_wherever_it_is_cancelled(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < WAYS; i++) {
         const jg_loop_options loop = {.flags = i ? JG_LOOP_REAP_ON_SIGCHLD : 0};
         const jg_test_options options = {.loop = &loop, .check = no_child_is_left};
 

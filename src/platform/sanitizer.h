@@ -41,7 +41,6 @@
 #endif
 #if JG__TSAN
 #    include <sanitizer/tsan_interface.h>
-#    include <string.h>
 #endif
 
 #if defined(__has_include)
@@ -99,19 +98,6 @@ static inline void jg__fiber_make(jg__fiber *fiber, void *low, size_t size)
 #    endif
 }
 
-#    if JG__TSAN
-/*
- * ThreadSanitizer keeps a signal that comes while a fiber runs until that fiber calls a function of
- * the C library, any of those that it knows: SIGCHLD would wait for a coroutine that waits for it.
- */
-static inline void jg__fiber_take_signals(void)
-{
-    static const char *volatile nothing = "";
-
-    __asm__ volatile("" : : "r"(strlen(nothing)));
-}
-#    endif
-
 /*
  * Before a switch. `last`: `from` will not run again. Part of its caller, because the sanitizer
  * keeps count of the functions that each fiber is in.
@@ -125,7 +111,6 @@ __attribute__((always_inline)) static inline void jg__fiber_depart(jg__fiber *fr
 #    else
     (void)from;
     (void)last;
-    jg__fiber_take_signals();
     __tsan_switch_to_fiber(to->handle, 0);
 #    endif
 }
