@@ -30,9 +30,12 @@ ask() {
 start "$program" 127.0.0.1:0 --workers 3
 count_is 3
 ask
-kill -KILL "$(pgrep -P "$server" | head -n 1)"
-count_is 2
-count_is 3
+victim=$(pgrep -P "$server" | head -n 1)
+kill -KILL "$victim"
+while pgrep -P "$server" | grep -qx "$victim"; do
+    sleep 0.1
+done
+count_is 3 # with another one
 ask
 curl -sS --max-time 10 "${address}ext/sleep/700" >"$scratch/slow" &
 slow=$!
