@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -264,6 +265,21 @@ int test_socketpair(int fds[2])
         assert_int_equal(fcntl(fds[i], F_SETFD, FD_CLOEXEC), 0);
     }
     return 0;
+}
+
+void test_tcp_pair(int fds[2])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof(address);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+    test_check(listener >= 0 && bind(listener, (struct sockaddr *)&address, size) == 0 &&
+               listen(listener, 1) == 0 &&
+               getsockname(listener, (struct sockaddr *)&address, &size) == 0);
+    fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+    test_check(fds[0] >= 0 && connect(fds[0], (struct sockaddr *)&address, size) == 0);
+    fds[1] = accept(listener, NULL, NULL);
+    test_check(fds[1] >= 0 && close(listener) == 0);
 }
 
 int test_idle_child(void)

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -42,23 +41,6 @@ static void on_left(void *arg)
     (void)arg;
 }
 
-static void tcp_pair(int fds[2])
-{
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t length = sizeof(address);
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_int_equal(bind(listener, (struct sockaddr *)&address, length), 0);
-    assert_int_equal(listen(listener, 1), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
-    fds[0] = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(connect(fds[0], (struct sockaddr *)&address, length), 0);
-    fds[1] = accept(listener, NULL, NULL);
-    assert_true(fds[1] >= 0);
-    assert_int_equal(close(listener), 0);
-}
-
 static void desk_open(struct desk *desk, bool tcp)
 {
     memset(desk, 0, sizeof(*desk));
@@ -67,7 +49,7 @@ static void desk_open(struct desk *desk, bool tcp)
     jg_scope_open(&desk->root, desk->loop, NULL, NULL);
     jg_op_init(&desk->left, desk->loop, on_left, NULL);
     if (tcp)
-        tcp_pair(desk->fds);
+        test_tcp_pair(desk->fds);
     else
         test_socketpair(desk->fds);
 }

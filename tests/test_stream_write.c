@@ -8,8 +8,6 @@
 
 #include <juggle/coro.h>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -696,23 +694,6 @@ static void bad_options_are_refused(void **state)
 
 /* ---------------------------------------------------------------- reads after it */
 
-/* Connected over TCP, both non-blocking. */
-static void connect_pair(int fds[2])
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t size = sizeof(address);
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-
-    test_check(listener >= 0 && bind(listener, (struct sockaddr *)&address, size) == 0 &&
-               listen(listener, 1) == 0 &&
-               getsockname(listener, (struct sockaddr *)&address, &size) == 0);
-    fds[0] = socket(AF_INET, SOCK_STREAM, 0);
-    test_check(fds[0] >= 0 && connect(fds[0], (struct sockaddr *)&address, size) == 0);
-    fds[1] = accept(listener, NULL, NULL);
-    test_check(fds[1] >= 0);
-    close(listener);
-}
-
 static int read_after_reset(void *arg)
 {
     const struct linger reset = {.l_onoff = 1};
@@ -721,7 +702,7 @@ static int read_after_reset(void *arg)
     char text[8];
     int fds[2];
 
-    connect_pair(fds);
+    test_tcp_pair(fds);
     test_check(jg_stream_open(&stream, loop, fds[0], NULL) == 0);
     test_check(send(fds[1], "part", 4, 0) == 4);
     test_check(setsockopt(fds[1], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) == 0);

@@ -60,7 +60,7 @@ typedef struct jg_loop_options {
     jg_error_fn on_error;
     void *on_error_arg;
     unsigned flags;        /* JG_LOOP_… */
-    unsigned max_events;   /* taken from the kernel in a turn, up to 65536; 0: 256 */
+    unsigned max_events;   /* taken from the kernel in a turn, up to 65536; 0: 128 */
     jg_time slow_callback; /* ns from which on a callback is reported (JG_ESLOW) when it has
                               returned; 0: never. asyncio: slow_callback_duration */
 } jg_loop_options;

@@ -8,7 +8,7 @@
 
 #include <errno.h>
 
-#define DEFAULT_MAX_EVENTS 256
+#define DEFAULT_MAX_EVENTS 128
 #define HIGHEST_MAX_EVENTS 65536
 
 uintptr_t jg__loops[256];

@@ -547,8 +547,10 @@ int jg__watchers_collect(jg_loop *loop, int n)
 
         if (!(descriptor->known & JG__EDGE))
             *kept++ = *event;
-        else if (descriptor->generation == event->generation && event->events > 0 && watcher &&
-                 !watcher->next && watcher->handle.events == direct)
+        else if (__builtin_expect(descriptor->generation == event->generation &&
+                                      event->events > 0 && watcher && !watcher->next &&
+                                      watcher->handle.events == direct,
+                                  1))
             watcher->fn(watcher->arg, event->events); /* the one there is */
         else
             dispatch_edge(loop, event);

@@ -95,13 +95,15 @@ static inline int jg__coro_start_in(jg_link *waiters, jg_op *op, const jg_provid
 
 /*
  * Whether the current coroutine may take what is ready without starting an op. That counts as an
- * await. If not, because its budget is spent or its scope is to be asked, it goes the long way.
+ * await. If not, because its budget is spent or its scope is to be asked, it goes the long way; as
+ * does who is no coroutine, to be told so.
  */
 static inline bool jg__coro_spend(void)
 {
-    jg_task *task = jg__self(__func__);
+    jg_task *task = jg__current;
 
-    if (task->budget == 0 || jg__scope_is_marked(task->scope))
+    if (!task || task->step != jg__coro_step || task->budget == 0 ||
+        jg__scope_is_marked(task->scope))
         return false;
 
     task->budget--;

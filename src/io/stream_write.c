@@ -535,9 +535,10 @@ int jg_stream_drain_start(jg_stream *stream, jg_op *op)
     return 0;
 }
 
-__attribute__((noinline)) static int await_drain(jg_stream *stream, jg_op *op)
+__attribute__((noinline)) static int await_drain(jg_stream *stream, const void *where)
 {
-    return jg__await_started(jg_stream_drain_start(stream, op));
+    return jg__await_started(
+        jg_stream_drain_start(stream, jg__coro_op_at("jg_stream_drain", where)));
 }
 
 int jg_stream_drain(jg_stream *stream)
@@ -548,7 +549,7 @@ int jg_stream_drain(jg_stream *stream)
     /* As a rule there is nothing to wait for. */
     if (is_good && stream->queued <= stream->high_mark && jg__coro_spend())
         return 0;
-    return await_drain(stream, jg__coro_op());
+    return await_drain(stream, __builtin_return_address(0));
 }
 
 int jg_stream_shut(jg_stream *stream)
