@@ -8,6 +8,8 @@
 
 #include <juggle/base.h>
 
+#define JG__CACHELINE ((size_t)64) /* on most processors */
+
 extern const jg_allocator jg__malloc;
 
 /* All NULL if there is no memory, with nothing changed. Sizes are those that were asked for. */

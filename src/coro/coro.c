@@ -27,17 +27,20 @@ struct jg__coros {
     bool warned; /* that a stack has no guard */
 };
 
+/* What a switch needs begins with the task, and a cache line. */
 struct coro {
     jg__stack stack; /* first, for the pool */
-    jg_task task;
-    jg__context context;
     struct jg__coros *coros;
     jg_coro_fn fn;
     void *arg;
     int status;
-    int failed;  /* see jg__body_failed; else 0 */
-    bool parked; /* it has been in jg__park */
+    int failed; /* see jg__body_failed; else 0 */
+    jg_task task;
+    jg__context context;
 };
+
+_Static_assert(offsetof(struct coro, task) == JG__CACHELINE || sizeof(void *) != 8,
+               "a task begins where a cache line does");
 
 static struct coro *coro_of(jg_task *task)
 {
@@ -212,7 +215,6 @@ int jg_spawn(jg_scope *scope, jg_coro_fn fn, void *arg, const jg_spawn_options *
     coro->arg = arg;
     coro->status = JG_PENDING;
     coro->failed = 0;
-    coro->parked = false;
     jg__context_make(&coro->context, stack->low, jg__stack_size(stack), begin, coro);
     if (__builtin_expect(!stack->guarded, 0))
         warn_unguarded(coro->coros);
@@ -238,11 +240,11 @@ int jg__park(jg_task *task, jg_op *op)
     jg_task *next;
 
     task->awaiting = op;
-    coro->parked = true;
+    task->parked = true;
     next = jg__task_next(task->op.loop, jg__coro_step);
     if (!next)
         jg__context_switch(&coro->context, &coro->coros->context);
-    else if (!coro_of(next)->parked)
+    else if (!next->parked)
         jg__context_switch(&coro->context, &coro_of(next)->context);
     else if (next != task)
         jg__context_hand_over(&coro->context, &coro_of(next)->context);

@@ -24,8 +24,6 @@ enum { READ, AWAITED, WOKEN, EXACTLY, UNTIL, LINE, PEEK };
 #define DIRECT 4096u /* less is not worth a system call of its own */
 #define ROUNDS 16    /* reads before others have their turn */
 
-#define CACHELINE 64
-
 /* ---------------------------------------------------------------- blocks */
 
 static jg__block *make_block(const jg__streams *streams, uint32_t capacity)
@@ -503,12 +501,7 @@ __attribute__((noinline)) static void on_any_events(jg_stream *stream, int event
  */
 static inline void wake_reader(jg_stream *stream)
 {
-    const char *task = (const char *)stream->reader;
-
-    /* Its op, in whose first line it is linked, is first in the task; it is resumed by the rest. */
-    __builtin_prefetch(task + CACHELINE);
-    __builtin_prefetch(task + 2 * CACHELINE);
-    __builtin_prefetch(task + 3 * CACHELINE);
+    jg__task_prefetch(stream->reader);
     stream->reading = WOKEN;
     jg__list_append(&stream->loop->ready, &stream->reader->call.link);
 }

@@ -35,8 +35,7 @@
 /* Large enough to stop a function whose frame has a path or a page in it, and costs no memory. */
 #define GUARD_SIZE ((size_t)16 << 10)
 
-#define COLOURS   16
-#define CACHELINE ((size_t)64)
+#define COLOURS 16
 
 /* For what is rare in functions that are not. */
 #define RARE __attribute__((noinline, cold))
@@ -195,7 +194,7 @@ static jg__stack *stack_of(const jg__stacks *stacks, const struct jg__slab *slab
 {
     char *top = guard_of(slab, index) + slab->guard_size + slab->stack_size;
 
-    return (jg__stack *)(void *)(top - index % COLOURS * CACHELINE - stacks->reserve);
+    return (jg__stack *)(void *)(top - index % COLOURS * JG__CACHELINE - stacks->reserve);
 }
 
 static unsigned index_of(const struct jg__slab *slab, const void *address)
@@ -224,7 +223,7 @@ void jg__stacks_init(jg__stacks *stacks, const jg_allocator *allocator, size_t r
     pthread_once(&once, probe);
     *stacks = (jg__stacks){
         .allocator = allocator,
-        .reserve = round_up(reserve, CACHELINE),
+        .reserve = round_up(reserve, JG__CACHELINE),
         .page = (size_t)sysconf(_SC_PAGESIZE),
         .cache = JG__STACK_CACHE,
     };

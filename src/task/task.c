@@ -75,6 +75,7 @@ void jg_task_init(jg_task *task, const char *name, jg_step_fn step, void *arg)
     task->where = NULL;
     task->since = 0;
     task->budget = 0;
+    task->parked = false;
 }
 
 void jg__op_of_task(jg_op *op, jg_task *task, jg_loop *loop)

@@ -21,8 +21,9 @@ static long ended;
 
 static int sleep_long(void *arg)
 {
-    /* The control block lies above the stack, and begins with what the pool knows of it. */
-    const jg__stack *stack = (const jg__stack *)(void *)jg_task_current() - 1;
+    /* The control block lies above the stack. What the pool knows has a line, then comes the task. */
+    const char *task = (const char *)jg_task_current();
+    const jg__stack *stack = (const jg__stack *)(const void *)(task - JG__CACHELINE);
 
     check(stack->taken && stack->low < (char *)&stack, "this is no stack");
     guarded += stack->guarded;
