@@ -130,6 +130,38 @@ static void a_truncated_answer_is_told_and_not_read(void **state)
     assert_int_equal(answer.count, 0);
 }
 
+/* An answer with one address of ours behind so many of others. */
+static int addresses_behind(int others)
+{
+    static const char head[] = GOOD COUNT("\1", "\0") ASK, other[] = "\1b\xc0\x10" A "\1\2\3\4";
+    static const char ours[] = NAME A "\1\2\3\5";
+    static char bytes[8192];
+    char *end = bytes + sizeof(head) - 1;
+    jg__dns_question question;
+    jg__dns_answer answer;
+
+    memcpy(bytes, head, sizeof(head));
+    bytes[6] = (char)((others + 1) >> 8);
+    bytes[7] = (char)(others + 1);
+    for (int i = 0; i < others; i++, end += sizeof(other) - 1)
+        memcpy(end, other, sizeof(other));
+    memcpy(end, ours, sizeof(ours));
+    end += sizeof(ours) - 1;
+
+    assert_int_equal(jg__dns_ask(&question, "www.example.com", JG__DNS_A), 0);
+    question.id = 0x1234;
+    assert_int_equal(
+        jg__dns_decode((const uint8_t *)bytes, (size_t)(end - bytes), &question, &answer), 0);
+    return answer.count;
+}
+
+static void only_so_many_records_are_looked_at(void **state)
+{
+    (void)state;
+    assert_int_equal(addresses_behind(JG__DNS_RECORDS - 1), 1);
+    assert_int_equal(addresses_behind(JG__DNS_RECORDS), 0);
+}
+
 static void a_query_is_as_the_rfc_has_it(void **state)
 {
     static const char plain[] = ID "\1\0" COUNT("\1", "\0") ASK;
@@ -179,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_are_taken_or_refused),
         cmocka_unit_test(a_truncated_answer_is_told_and_not_read),
+        cmocka_unit_test(only_so_many_records_are_looked_at),
         cmocka_unit_test(a_query_is_as_the_rfc_has_it),
         cmocka_unit_test(what_is_no_name_is_not_asked_for),
     };

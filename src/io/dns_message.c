@@ -214,6 +214,8 @@ int jg__dns_decode(const uint8_t *message, size_t size, const jg__dns_question *
     if (!answers(&reader, question, &flags, &records))
         return -ENOMSG;
 
+    if (records > JG__DNS_RECORDS)
+        records = JG__DNS_RECORDS;
     answer.code = (int)(flags & CODE_MASK);
     answer.truncated = flags & TC;
     if (!answer.truncated) {
