@@ -37,9 +37,12 @@ while pgrep -P "$server" | grep -qx "$victim"; do
 done
 count_is 3 # with another one
 ask
-curl -sS --max-time 10 "${address}ext/sleep/700" >"$scratch/slow" &
+curl -sSv --max-time 10 "${address}ext/sleep/700" >"$scratch/slow" 2>"$scratch/asked" &
 slow=$!
-sleep 0.3
+until grep -q '^> GET' "$scratch/asked"; do
+    sleep 0.1
+done
+sleep 0.3 # for the server to read it
 stop TERM
 wait "$slow" || fail "a request under way was lost"
 [ "$(cat "$scratch/slow")" = "Hello, World!" ] || fail "the request under way got something else"
