@@ -503,7 +503,7 @@ static inline void wake_reader(jg_stream *stream)
 {
     jg__task_prefetch(stream->reader);
     stream->reading = WOKEN;
-    jg__list_append(&stream->loop->ready, &stream->reader->call.link);
+    jg__list_append(&stream->reader->loop->ready, &stream->reader->call.link);
 }
 
 void jg__stream_on_events(void *arg, int events)
@@ -621,7 +621,7 @@ int jg_stream_read(jg_stream *stream, void *buf, size_t size)
     ask_for_read(stream, buf, size);
     stream->reading = AWAITED;
     stream->reader = op;
-    op->loop->active++; /* jg__stream_hold, for sockets */
+    stream->loop->active++; /* jg__stream_hold, for sockets */
     (void)jg__coro_start(op, &read_provider, stream);
     return read_awaited(stream, op);
 }
