@@ -219,6 +219,15 @@ int jg__watchers_collect(jg_loop *loop, int n);
 int jg__watcher_start_edge(jg_loop *loop, jg_watcher *watcher, int fd);
 
 /*
+ * Whether the watcher is told before the turn's calls are taken. If not, which is so where somebody
+ * else watches the descriptor in the usual way, the turn's timers come before what it queues.
+ */
+static inline bool jg__watcher_is_early(const jg_watcher *watcher)
+{
+    return watcher->handle.loop->descriptors[watcher->handle.number].known & JG__EDGE;
+}
+
+/*
  * These events were acted on until they did not hold any more: report them when they do again. As a
  * rule there is nothing to do.
  */

@@ -510,8 +510,9 @@ void jg__stream_on_events(void *arg, int events)
 {
     jg_stream *stream = arg;
 
-    /* Nothing is AWAITED without a reader. */
-    if (stream->reading == AWAITED && is_usual(stream, events)) {
+    /* Nothing is AWAITED without a reader. It has to run before a deadline of this turn. */
+    if (stream->reading == AWAITED && is_usual(stream, events) &&
+        jg__watcher_is_early(&stream->own.watcher)) {
         stream->flags |= (uint16_t)events;
         wake_reader(stream);
     } else {
