@@ -310,20 +310,34 @@ static void read_on(struct desk *desk, const char *text)
     turn(desk);
 }
 
-static void send_much(struct desk *desk)
-{
-    send_text(desk, "defghijkl");
-}
-
 static void what_it_has_no_room_for_is_there_for_the_next(void **state)
 {
     struct desk desk;
 
     (void)state;
-    meet(&desk, send_much);
+    sit_down(&desk, tcp_pair);
+    send_text(&desk, "bcdefghijkl");
+    turn(&desk);
+    turn(&desk);
     assert_int_equal(desk.result, 8);
     assert_memory_equal(desk.bytes, "bcdefghi", 8);
     read_on(&desk, "jkl");
+    part(&desk);
+}
+
+static void bytes_that_come_when_it_was_cancelled_wake_nobody(void **state)
+{
+    struct desk desk;
+
+    (void)state;
+    sit_down(&desk, tcp_pair);
+    jg_scope_cancel(&desk.inner);
+    send_text(&desk, "bc"); /* the coroutine is yet to be told */
+    turn(&desk);
+    assert_int_equal(desk.result, -ECANCELED);
+    send_text(&desk, "de");
+    turn(&desk);
+    read_on(&desk, "bcde");
     part(&desk);
 }
 
@@ -420,6 +434,29 @@ static void a_close_that_waits_takes_its_place(void **state)
     assert_true(jg_op_pending(&desk.other));
     jg_stream_abort(&desk.stream);
     assert_int_equal(jg_op_status(&desk.other), -ECONNABORTED);
+    part(&desk);
+}
+
+static void bytes_and_room_at_once_serve_both_ways(void **state)
+{
+    struct desk desk;
+    size_t queued;
+
+    (void)state;
+    sit_down(&desk, tcp_pair);
+    assert_int_equal(jg_stream_write(&desk.stream, much, sizeof(much)), 0);
+    turn(&desk);
+    queued = jg_stream_queued(&desk.stream);
+    assert_true(queued > 0);
+    while (recv(desk.peer, much, sizeof(much), MSG_DONTWAIT) > 0)
+        ;
+    send_text(&desk, "bc");
+    for (int i = 0; i < 1000 && jg_stream_queued(&desk.stream) == queued; i++)
+        assert_true(jg_loop_run_once(desk.loop, JG_MILLISECOND) >= 0);
+    turn(&desk);
+    assert_true(jg_stream_queued(&desk.stream) < queued);
+    assert_int_equal(desk.result, 2);
+    jg_stream_abort(&desk.stream); /* the rest would keep the loop running */
     part(&desk);
 }
 
@@ -537,11 +574,13 @@ int main(void)
         cmocka_unit_test(told_twice_it_receives_once),
         cmocka_unit_test(stopping_the_loop_does_not_hold_it_up),
         cmocka_unit_test(what_it_has_no_room_for_is_there_for_the_next),
+        cmocka_unit_test(bytes_that_come_when_it_was_cancelled_wake_nobody),
         cmocka_unit_test(a_socket_of_the_unix_family_is_asked_again),
         cmocka_unit_test(an_end_that_follows_before_it_runs_is_for_the_next),
         cmocka_unit_test(bytes_and_the_end_at_once_are_both_read),
         cmocka_unit_test(a_connection_that_broke_before_it_runs_did_not_end),
         cmocka_unit_test(a_close_that_waits_takes_its_place),
+        cmocka_unit_test(bytes_and_room_at_once_serve_both_ways),
         cmocka_unit_test(bytes_that_came_are_read_before_a_deadline_passes),
         cmocka_unit_test(so_they_are_if_others_watch_the_descriptor),
         cmocka_unit_test(a_stream_of_another_loop_can_be_read),
