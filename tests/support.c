@@ -267,7 +267,7 @@ int test_socketpair(int fds[2])
     return 0;
 }
 
-void test_tcp_pair(int fds[2])
+int test_tcp_pair(int fds[2])
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t size = sizeof(address);
@@ -280,6 +280,7 @@ void test_tcp_pair(int fds[2])
     test_check(fds[0] >= 0 && connect(fds[0], (struct sockaddr *)&address, size) == 0);
     fds[1] = accept(listener, NULL, NULL);
     test_check(fds[1] >= 0 && close(listener) == 0);
+    return 0;
 }
 
 int test_idle_child(void)

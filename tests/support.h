@@ -71,7 +71,7 @@ int test_open_descriptors(void);
 int test_socketpair(int fds[2]);
 
 /* The same over TCP, blocking. Anywhere. */
-void test_tcp_pair(int fds[2]);
+int test_tcp_pair(int fds[2]);
 
 /* A child process that does nothing until it is killed, or for a minute if the test forgets it. */
 int test_idle_child(void);

@@ -5,6 +5,8 @@
  */
 #include "support.h"
 
+#include "core/loop.h"
+
 #include <juggle/coro.h>
 #include <juggle/stream.h>
 
@@ -109,15 +111,9 @@ static void meet_over(struct desk *desk, int (*make_pair)(int fds[2]),
     turn(desk); /* for whoever was told in the last */
 }
 
-static int tcp_pair(int fds[2])
-{
-    test_tcp_pair(fds);
-    return 0;
-}
-
 static void meet(struct desk *desk, void (*interfere)(struct desk *desk))
 {
-    meet_over(desk, tcp_pair, interfere);
+    meet_over(desk, test_tcp_pair, interfere);
 }
 
 static void part(struct desk *desk)
@@ -315,7 +311,7 @@ static void what_it_has_no_room_for_is_there_for_the_next(void **state)
     struct desk desk;
 
     (void)state;
-    sit_down(&desk, tcp_pair);
+    sit_down(&desk, test_tcp_pair);
     send_text(&desk, "bcdefghijkl");
     turn(&desk);
     turn(&desk);
@@ -330,7 +326,7 @@ static void bytes_that_come_when_it_was_cancelled_wake_nobody(void **state)
     struct desk desk;
 
     (void)state;
-    sit_down(&desk, tcp_pair);
+    sit_down(&desk, test_tcp_pair);
     jg_scope_cancel(&desk.inner);
     send_text(&desk, "bc"); /* the coroutine is yet to be told */
     turn(&desk);
@@ -378,7 +374,7 @@ static void bytes_and_the_end_at_once_are_both_read(void **state)
     struct desk desk;
 
     (void)state;
-    sit_down(&desk, tcp_pair);
+    sit_down(&desk, test_tcp_pair);
     send_text(&desk, "bc");
     hang_up(&desk);
     turn(&desk);
@@ -443,7 +439,7 @@ static void bytes_and_room_at_once_serve_both_ways(void **state)
     size_t queued;
 
     (void)state;
-    sit_down(&desk, tcp_pair);
+    sit_down(&desk, test_tcp_pair);
     assert_int_equal(jg_stream_write(&desk.stream, much, sizeof(much)), 0);
     turn(&desk);
     queued = jg_stream_queued(&desk.stream);
@@ -476,16 +472,17 @@ static void oversleep(struct desk *desk)
 }
 
 /* Have bytes and a deadline come in the same turn: descriptors go first. */
-static void be_late(bool is_watched)
+static void be_late(bool is_watched, jg_time slow_callback)
 {
     struct desk desk;
     jg_watcher watcher;
 
-    sit_down(&desk, tcp_pair);
+    sit_down(&desk, test_tcp_pair);
     jg_watcher_init(&watcher, ignore_events, NULL);
     if (is_watched)
         assert_int_equal(
             jg_watcher_start(desk.loop, &watcher, jg_stream_fd(&desk.stream), JG_HANGUP), 0);
+    desk.loop->slow_callback = slow_callback;
     desk.interfere = oversleep;
     jg_call_soon(desk.loop, &desk.call);
     turn(&desk);
@@ -499,13 +496,14 @@ static void be_late(bool is_watched)
 static void bytes_that_came_are_read_before_a_deadline_passes(void **state)
 {
     (void)state;
-    be_late(false);
+    be_late(false, 0);
 }
 
 static void so_they_are_if_others_watch_the_descriptor(void **state)
 {
     (void)state;
-    be_late(true);
+    be_late(true, 0);
+    be_late(true, 10 * JG_SECOND); /* slow ones are looked for */
 }
 
 struct visit {

@@ -189,7 +189,8 @@ static jg_time prepare(jg_loop *loop, jg_time limit)
 
     if (loop->changed_count > 0 && jg__watchers_flush(loop))
         return 0;
-    if (loop->stopping || !jg__list_empty(&loop->ready) || limit == 0)
+    if (loop->stopping || !jg__list_empty(&loop->ready) || !jg__list_empty(&loop->batch) ||
+        limit == 0)
         return 0;
     if (loop->before_wait || jg__watchers_busy(loop))
         return 0;
@@ -244,8 +245,10 @@ static int wait_for_events(jg_loop *loop, jg_time timeout)
 static int collect(jg_loop *loop, int n)
 {
     loop->time_known = false;
-    if (loop->has_edges && n > 0)
+    if (loop->has_edges && n > 0) {
+        jg__list_splice(&loop->batch, &loop->ready);
         n = jg__watchers_collect(loop, n);
+    }
     if (jg__inbox_full(loop))
         jg__inbox_drain(loop);
     if (jg__signals_pending(loop))
@@ -257,6 +260,23 @@ static int collect(jg_loop *loop, int n)
     return n;
 }
 
+static inline void run_batch(jg_loop *loop)
+{
+    while (!jg__list_empty(&loop->batch)) {
+        jg_call *call = jg__container_of(jg__list_pop(&loop->batch), jg_call, link);
+
+        call->fn(call->arg);
+    }
+}
+
+/* What came in step 4 is called before what is due. */
+__attribute__((noinline)) static void run_late(jg_loop *loop)
+{
+    if (loop->slow_callback > 0)
+        jg__lap_batch(loop);
+    run_batch(loop);
+}
+
 /* Step 4. Returns whether anything was called. */
 static bool run(jg_loop *loop, int events)
 {
@@ -264,13 +284,11 @@ static bool run(jg_loop *loop, int events)
 
     if (loop->slow_callback > 0)
         jg__lap_turn(loop);
-    while (!jg__list_empty(&loop->batch)) {
-        jg_call *call = jg__container_of(jg__list_pop(&loop->batch), jg_call, link);
-
-        call->fn(call->arg);
-    }
+    run_batch(loop);
     if (events > 0 || loop->changed_count > 0 || loop->always_count > 0)
         called |= jg__watchers_dispatch(loop, events);
+    if (!jg__list_empty(&loop->batch))
+        run_late(loop);
     if (loop->has_due)
         called |= jg__timers_run(loop);
     return called;

@@ -56,8 +56,8 @@ typedef struct jg__lap {
 } jg__lap;
 
 struct jg_loop {
+    jg_link batch;    /* calls of this turn; events may add to it */
     jg_link ready;    /* calls for the next turn */
-    jg_link batch;    /* calls of this turn */
     jg_link due;      /* timers of this turn */
     uintptr_t thread; /* whose loop this is */
     unsigned forks;   /* jg__fork_count when it was made */
@@ -180,10 +180,11 @@ static inline jg_time jg__loop_time(jg_loop *loop)
 void jg__loop_error(jg_loop *loop, int error, const char *what);
 
 /*
- * slow.c: only if slow callbacks are looked for. Begin step 4 and run the calls of the batch; run
- * a timer; note what an event is going to call, and then that it has returned.
+ * slow.c: only if slow callbacks are looked for. Begin step 4 and run the calls of the batch;
+ * run those that it has got since; run a timer; note what an event is going to call, and then that it has returned.
  */
 void jg__lap_turn(jg_loop *loop);
+void jg__lap_batch(jg_loop *loop);
 void jg__lap_timer(jg_loop *loop, jg_call_fn fn, void *arg);
 void jg__lap_begin_event(const jg_loop *loop, int fd, int events, jg__lap *lap);
 void jg__lap_end(jg_loop *loop, const jg__lap *lap);
@@ -217,15 +218,6 @@ int jg__watchers_collect(jg_loop *loop, int n);
  * too, or the backend has no edges, an event is left out after it was reported.
  */
 int jg__watcher_start_edge(jg_loop *loop, jg_watcher *watcher, int fd);
-
-/*
- * Whether the watcher is told before the turn's calls are taken. If not, which is so where somebody
- * else watches the descriptor in the usual way, the turn's timers come before what it queues.
- */
-static inline bool jg__watcher_is_early(const jg_watcher *watcher)
-{
-    return watcher->handle.loop->descriptors[watcher->handle.number].known & JG__EDGE;
-}
 
 /*
  * These events were acted on until they did not hold any more: report them when they do again. As a

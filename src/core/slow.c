@@ -86,12 +86,8 @@ void jg__lap_end(jg_loop *loop, const jg__lap *lap)
     loop->lap = jg_loop_now(loop); /* the report is nobody's fault */
 }
 
-void jg__lap_turn(jg_loop *loop)
+void jg__lap_batch(jg_loop *loop)
 {
-    jg_time now = jg_loop_now(loop);
-
-    loop->counters.idle += now - loop->lap;
-    loop->lap = loop->turn_began = now;
     while (!jg__list_empty(&loop->batch)) {
         jg_call *call = jg__container_of(jg__list_pop(&loop->batch), jg_call, link);
         jg__lap lap;
@@ -100,6 +96,15 @@ void jg__lap_turn(jg_loop *loop)
         call->fn(call->arg);
         jg__lap_end(loop, &lap);
     }
+}
+
+void jg__lap_turn(jg_loop *loop)
+{
+    jg_time now = jg_loop_now(loop);
+
+    loop->counters.idle += now - loop->lap;
+    loop->lap = loop->turn_began = now;
+    jg__lap_batch(loop);
 }
 
 void jg__lap_timer(jg_loop *loop, jg_call_fn fn, void *arg)

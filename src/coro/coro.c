@@ -114,8 +114,10 @@ static int with_failure(int status, int failed)
 static void *begin(void *arg)
 {
     struct coro *coro = arg;
-    int status = coro->fn(coro->arg);
+    int status;
 
+    coro->task.parked = true; /* whenever it is resumed */
+    status = coro->fn(coro->arg);
     coro->status = with_failure(status, coro->failed);
     jg__check(coro->status != JG_PENDING, "a coroutine returned JG_PENDING");
     return jg__context_leave(&coro->context, &coro->coros->context);
@@ -240,7 +242,6 @@ int jg__park(jg_task *task, jg_op *op)
     jg_task *next;
 
     task->awaiting = op;
-    task->parked = true;
     next = jg__task_next(task->op.loop, jg__coro_step);
     if (!next)
         jg__context_switch(&coro->context, &coro->coros->context);

@@ -503,16 +503,15 @@ static inline void wake_reader(jg_stream *stream)
 {
     jg__task_prefetch(stream->reader);
     stream->reading = WOKEN;
-    jg__list_append(&stream->reader->loop->ready, &stream->reader->call.link);
+    jg__list_append(&stream->reader->loop->batch, &stream->reader->call.link);
 }
 
 void jg__stream_on_events(void *arg, int events)
 {
     jg_stream *stream = arg;
 
-    /* Nothing is AWAITED without a reader. It has to run before a deadline of this turn. */
-    if (stream->reading == AWAITED && is_usual(stream, events) &&
-        jg__watcher_is_early(&stream->own.watcher)) {
+    /* Nothing is AWAITED without a reader. */
+    if (stream->reading == AWAITED && is_usual(stream, events)) {
         stream->flags |= (uint16_t)events;
         wake_reader(stream);
     } else {
