@@ -53,7 +53,7 @@ struct jg_task {
     const void *where;                /* the place that waits, as far as it is known; see tree.h */
     jg_time since;                    /* when it began to wait, if it does */
     unsigned budget;
-    bool parked; /* a coroutine that has waited before */
+    bool parked; /* a coroutine that has begun: when it does not run, it waits */
 };
 
 /* Prepare a task; not while it runs. `name` is for people, must stay, and may be NULL. */

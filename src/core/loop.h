@@ -180,8 +180,9 @@ static inline jg_time jg__loop_time(jg_loop *loop)
 void jg__loop_error(jg_loop *loop, int error, const char *what);
 
 /*
- * slow.c: only if slow callbacks are looked for. Begin step 4 and run the calls of the batch;
- * run those that it has got since; run a timer; note what an event is going to call, and then that it has returned.
+ * slow.c: only if slow callbacks are looked for. Begin step 4 and run the calls of the batch; run
+ * those that it has got since; run a timer; note what an event is going to call, and then that it
+ * has returned.
  */
 void jg__lap_turn(jg_loop *loop);
 void jg__lap_batch(jg_loop *loop);

@@ -15,8 +15,7 @@
 #define JG__DNS_PAYLOAD   1232 /* bytes that we announce to take in a datagram */
 #define JG__DNS_ADDRESSES 32   /* more are left out */
 #define JG__DNS_ALIASES   16   /* CNAME records that are followed */
-#define JG__DNS_RECORDS \
-    256 /* that are looked at, so that no answer takes long; more are left out */
+#define JG__DNS_RECORDS   256  /* that are looked at: no answer takes long */
 
 enum { JG__DNS_A = 1, JG__DNS_AAAA = 28 };
 
