@@ -382,12 +382,18 @@ static void an_abandoned_job_outlives_its_loop(void **state)
     wait_until(&slow.released, 1);
 }
 
-static void *let_go_soon(void *arg)
-{
-    struct slow *slow = arg;
+/* Two jobs for one thread. */
+struct line {
+    struct slow running, queued;
+};
 
-    usleep(2000);
-    gate_open(&slow->let_go);
+/* Not before the queue is empty, or the thread would take from it what waits there. */
+static void *let_go_when_cancelled(void *arg)
+{
+    struct line *line = arg;
+
+    wait_until(&line->queued.released, 1);
+    gate_open(&line->running.let_go);
     return NULL;
 }
 
@@ -395,22 +401,23 @@ static void freeing_waits_for_running_jobs_and_cancels_the_others(void **state)
 {
     jg_loop *loop = test_loop(JG_LOOP_VIRTUAL_TIME);
     jg_executor *executor = executor_of(loop, 1, 0);
-    struct slow running, queued;
+    struct line line;
     pthread_t thread;
 
     (void)state;
-    slow_init(&running, loop);
-    slow_init(&queued, loop);
-    assert_int_equal(slow_start(&running, executor, NULL), 0);
-    gate_wait(&running.begun);
-    assert_int_equal(slow_start(&queued, executor, NULL), 0);
-    assert_int_equal(pthread_create(&thread, NULL, let_go_soon, &running), 0);
+    slow_init(&line.running, loop);
+    slow_init(&line.queued, loop);
+    assert_int_equal(slow_start(&line.running, executor, NULL), 0);
+    gate_wait(&line.running.begun);
+    assert_int_equal(slow_start(&line.queued, executor, release_slow), 0);
+    assert_int_equal(pthread_create(&thread, NULL, let_go_when_cancelled, &line), 0);
     assert_int_equal(jg_executor_free(executor, JG_FOREVER), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(running.runs, 1);
+    assert_int_equal(line.running.runs, 1);
+    assert_int_equal(line.queued.runs, 0);
     assert_int_equal(jg_loop_run(loop), 0);
-    assert_int_equal(jg_op_status(&running.op), 7);
-    assert_int_equal(jg_op_status(&queued.op), -ECANCELED);
+    assert_int_equal(jg_op_status(&line.running.op), 7);
+    assert_int_equal(jg_op_status(&line.queued.op), -ECANCELED);
     test_loop_done(loop);
 }
 

@@ -623,26 +623,31 @@ static void the_system_looks_up_what_it_knows(void **state)
     teardown(&fixture);
 }
 
-/* Until what was abandoned has returned, where the system tells of threads: the C library would be
-   called to account for what it has in hand if the process ended meanwhile. */
-static void let_threads_end(void)
+/* How many threads there are, where the system tells, or 0. */
+static int count_threads(void)
 {
-    long count = 2;
+    DIR *threads = opendir("/proc/self/task");
+    int count = -2; /* two entries are the folder itself and the one above */
 
-    for (int tries = 0; count > 1 && tries < 10000; tries++) {
-        DIR *threads = opendir("/proc/self/task");
+    if (!threads)
+        return 0;
+    while (readdir(threads))
+        count++;
+    closedir(threads);
+    return count;
+}
 
-        count = threads ? -2 : 0; /* two entries are the folder itself and the one above */
-        while (threads && readdir(threads))
-            count++;
-        if (threads)
-            closedir(threads);
+/* Until what was abandoned has returned, and there are no more threads than before: the C library
+   would be called to account for what it has in hand if the process ended meanwhile. */
+static void let_threads_end(int before)
+{
+    for (int tries = 0; count_threads() > before && tries < 10000; tries++)
         usleep(1000);
-    }
 }
 
 static void looking_up_by_the_system_can_be_abandoned(void **state)
 {
+    const int threads = count_threads();
     struct fixture fixture;
 
     (void)state;
@@ -660,7 +665,7 @@ static void looking_up_by_the_system_can_be_abandoned(void **state)
         assert_true(jg_op_status(&fixture.op) < 0);
     }
     teardown(&fixture);
-    let_threads_end();
+    let_threads_end(threads);
 }
 
 /* ---------------------------------------------------------------- files */

@@ -30,9 +30,8 @@ static jg__overflow *list;
 static unsigned running; /* handlers that may be looking at the list */
 static struct sigaction previous[2];
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key; /* the signal stack of a thread, if it is ours */
-static int key_error;
+static bool has_key;
 
 /* Let the fault, which repeats when the handler returns, or the signal, which does not, go to
  * whatever was there before. */
@@ -96,9 +95,17 @@ static void free_signal_stack(void *low)
     munmap(low, SIGNAL_STACK_SIZE);
 }
 
-static void make_key(void)
+/* Not by pthread_once, which a child may wait in for a thread that it does not have. */
+static bool ensure_key(void)
 {
-    key_error = -pthread_key_create(&key, free_signal_stack);
+    bool has;
+
+    pthread_mutex_lock(&mutex);
+    if (!has_key)
+        has_key = pthread_key_create(&key, free_signal_stack) == 0;
+    has = has_key;
+    pthread_mutex_unlock(&mutex);
+    return has;
 }
 
 /* Give the thread a signal stack unless it has one. */
@@ -107,8 +114,7 @@ static int ensure_signal_stack(void)
     stack_t stack = {.ss_size = SIGNAL_STACK_SIZE};
     stack_t current;
 
-    pthread_once(&once, make_key);
-    if (key_error)
+    if (!ensure_key())
         return -ENOMEM;
     if (sigaltstack(NULL, &current) == 0 && !(current.ss_flags & SS_DISABLE))
         return 0;

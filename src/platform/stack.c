@@ -59,6 +59,7 @@ struct jg__slab {
 long jg__guards_left;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool probed;
 
 #ifdef __linux__
 
@@ -215,12 +216,18 @@ static unsigned class_of(const jg__stacks *stacks, size_t size)
     return shift - MIN_SHIFT + SANITIZED_SHIFT;
 }
 
+static void probe_once(void)
+{
+    probe();
+    jg__store(&probed, true);
+}
+
 void jg__stacks_init(jg__stacks *stacks, const jg_allocator *allocator, size_t reserve)
 {
     jg__check(reserve >= sizeof(jg__stack) && reserve <= ((size_t)1 << MIN_SHIFT) / 4,
               "the block of a stack is too small or too large");
 
-    pthread_once(&once, probe);
+    pthread_once(&once, probe_once);
     *stacks = (jg__stacks){
         .allocator = allocator,
         .reserve = round_up(reserve, JG__CACHELINE),
@@ -228,6 +235,14 @@ void jg__stacks_init(jg__stacks *stacks, const jg_allocator *allocator, size_t r
         .cache = JG__STACK_CACHE,
     };
     stacks->usual_class = class_of(stacks, JG__STACK_SIZE);
+}
+
+void jg__stacks_forked(void)
+{
+    static const pthread_once_t anew = PTHREAD_ONCE_INIT;
+
+    if (!jg__load(&probed))
+        once = anew;
 }
 
 static size_t size_of(unsigned class_index)

@@ -97,4 +97,7 @@ size_t jg__stack_used(const jg__stacks *stacks, const jg__stack *stack);
 /* The stack that is taken and whose guard contains `address`, or NULL. Async-signal-safe. */
 jg__stack *jg__stack_overflowed(const jg__stacks *stacks, const void *address);
 
+/* In a forked child: whoever was finding out what the system can is not here to go on. */
+void jg__stacks_forked(void);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "platform/overflow.h"
 #include "platform/signals.h"
+#include "platform/stack.h"
 
 #include <sched.h>
 
@@ -23,6 +24,7 @@ static void in_child(void)
     jg__fork_count++;
     jg__signals_forked();
     jg__overflow_forked();
+    jg__stacks_forked();
 }
 
 static void watch(void)
