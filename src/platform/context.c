@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+#include "platform/system.h"
+
 #include "platform/context.h"
 
 #include "base/check.h"
+#include "platform/thread.h"
+
+#include <signal.h>
 
 /* Whether the processor compares return addresses with a second stack, which we do not switch. */
 static bool shadow_stack(void)
@@ -16,6 +21,25 @@ static bool shadow_stack(void)
     return false;
 #endif
 }
+
+#if JG__TSAN
+
+static JG__THREAD_LOCAL sigset_t mask; /* of the thread, while it switches */
+
+void jg__signals_hold(void)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &mask);
+}
+
+void jg__signals_let_go(void)
+{
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+}
+
+#endif
 
 #if JG__FIBERS
 

@@ -17,6 +17,7 @@
 
 #    include "base/alloc.h"
 #    include "platform/descriptor.h"
+#    include "platform/sanitizer.h"
 
 #    include <errno.h>
 #    include <fcntl.h>
@@ -95,7 +96,8 @@ static int epoll_open(const jg_allocator *allocator, unsigned max_events, jg__cl
 
     epoll->poller.ops = &jg__epoll_ops;
     epoll->front = -1;
-    epoll->no_pwait2 = false;
+    /* ThreadSanitizer holds signals back until the next call that it knows: this one it does not. */
+    epoll->no_pwait2 = JG__TSAN;
     epoll->max_events = max_events;
     epoll->allocator = allocator;
     r = open_kernel(&epoll->fd, epoll->wake);

@@ -98,6 +98,16 @@ static inline void jg__fiber_make(jg__fiber *fiber, void *low, size_t size)
 #    endif
 }
 
+#    if JG__TSAN
+/*
+ * ThreadSanitizer runs the handler of a signal when the fiber that was interrupted next calls the C
+ * library. One that waits or has ended does not, so no signal comes between the first of these, which
+ * is such a call, and the second, in the next fiber.
+ */
+void jg__signals_hold(void);
+void jg__signals_let_go(void);
+#    endif
+
 /*
  * Before a switch. `last`: `from` will not run again. Part of its caller, because the sanitizer
  * keeps count of the functions that each fiber is in.
@@ -111,6 +121,7 @@ __attribute__((always_inline)) static inline void jg__fiber_depart(jg__fiber *fr
 #    else
     (void)from;
     (void)last;
+    jg__signals_hold();
     __tsan_switch_to_fiber(to->handle, 0);
 #    endif
 }
@@ -128,6 +139,7 @@ __attribute__((always_inline)) static inline void jg__fiber_arrive(jg__fiber *fi
         fiber->from->size = size;
     }
 #    else
+    jg__signals_let_go();
     /* Keeps the swap from becoming a tail call, which is made after the function is left. */
     __asm__ volatile("" : : "r"(fiber) : "memory");
 #    endif
