@@ -13,6 +13,7 @@
 #include "http/server.h"
 
 #include "coro/coro.h"
+#include "io/stream_input.h"
 #include "platform/socket.h"
 
 #include <errno.h>

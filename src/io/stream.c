@@ -5,7 +5,7 @@
  * What a function of a transport leads to is done at once, inside the library: only completions of
  * ops leave it, and they run later. So a stream stays where it is while its functions work on it.
  */
-#include "io/stream.h"
+#include "io/stream_input.h"
 
 #include "platform/descriptor.h"
 
@@ -226,13 +226,10 @@ int jg__stream_place(jg_stream *stream)
 static void release(jg_stream *stream, bool cut)
 {
     const jg_transport *transport = stream->transport;
-    jg__streams *streams = jg__streams_of(stream);
 
     if (stream->flags & JG__STREAM_PLACED)
-        streams->placed[stream->place] = NULL;
-    if (stream->input)
-        jg__block_free(streams, stream->input);
-    stream->input = NULL;
+        jg__streams_of(stream)->placed[stream->place] = NULL;
+    jg__input_free(stream);
     transport->close(stream, cut);
     jg__stream_use(stream, NULL);
 }
@@ -353,7 +350,7 @@ bool jg_stream_at_eof(const jg_stream *stream)
 
 size_t jg_stream_buffered(const jg_stream *stream)
 {
-    return stream->input ? stream->input->end - stream->input->begin : 0;
+    return jg__input_size(stream);
 }
 
 size_t jg_stream_queued(const jg_stream *stream)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Streams as their own modules see them: stream.c opens and ends them, stream_read.c and
- * stream_write.c do what they say; transport.c is the transport of descriptors, stream_disk.c that
- * of regular files, pair.c that of tests.
+ * stream_write.c do what they say, stream_input.c keeps what was received; transport.c is the
+ * transport of descriptors, stream_disk.c that of regular files, pair.c that of tests.
  *
  * Invariants: `transport` is set exactly while the stream is open. A stream waits only for what its
  * transport said it has not, which the bits JG_READ and JG_WRITE of `flags` remember: if they are
@@ -41,21 +41,12 @@
 #define JG__STREAM_MOST      ((size_t)1 << 30)
 #define JG__STREAM_HIGH_MARK ((size_t)1 << 27)
 
-/* A piece of memory for what was received. */
-typedef struct jg__block {
-    struct jg__block *next; /* among those that are free */
-    uint32_t capacity;
-    uint32_t begin, end; /* of what was not read */
-    uint32_t searched;   /* of that, how much has no separator */
-    char data[];
-} jg__block;
-
 /* What the streams of a loop share. */
 typedef struct jg__streams {
     jg__part part;
     jg_loop *loop;
-    jg__block *buffer; /* for one read at a time; NULL: none yet, or a stream took it */
-    jg__block *blocks; /* small ones that are free */
+    struct jg__block *buffer; /* for one read at a time; NULL: none yet, or a stream took it */
+    struct jg__block *blocks; /* small ones that are free */
     unsigned block_count;
     jg_stream **placed; /* NULL: it was taken out */
     uint32_t placed_count, placed_capacity;
@@ -138,16 +129,10 @@ static inline int jg__stream_wait(jg_stream *stream, unsigned events)
 /* Have the stream looked at before the loop waits. Returns -ENOMEM if it cannot be. */
 int jg__stream_place(jg_stream *stream);
 
-/* stream_read.c: what the watcher of a stream calls; go on with the pending read; fail it; give
- * all blocks back. */
+/* stream_read.c: what the watcher of a stream calls; go on with the pending read; fail it. */
 void jg__stream_on_events(void *stream, int events);
 void jg__stream_read_on(jg_stream *stream);
 void jg__stream_end_read(jg_stream *stream, int error);
-
-/* Reads fail from now on, after what is buffered; writing goes on. */
-void jg__stream_stop_reading(jg_stream *stream, int error);
-void jg__block_free(jg__streams *streams, jg__block *block);
-void jg__blocks_fini(jg__streams *streams);
 
 /* stream_write.c: send what is queued, as far as it goes. */
 void jg__stream_write_on(jg_stream *stream);
@@ -179,5 +164,8 @@ void jg__stream_fail_writing(jg_stream *stream, int error);
 
 /* stream.c: all that was queued is sent, or dropped. */
 void jg__stream_idle(jg_stream *stream);
+
+/* Reads fail from now on, after what is buffered; writing goes on. */
+void jg__stream_stop_reading(jg_stream *stream, int error);
 
 #endif

@@ -2,14 +2,11 @@
  *
  * Reading from streams.
  *
- * What is asked for is taken from what the stream has left over, `input`, and else from the
- * transport: directly into the caller's memory where that is all that is wanted, or by a large
- * buffer that the streams of a loop share, of which the stream then keeps what came.
- *
- * Nothing that was received is lost: memory for it is there before it is received, since a stream
- * that can get none of its own keeps the shared buffer. Cancelling a read touches no bytes at all.
+ * What is asked for is taken from what the stream has left over, its input, and else from the
+ * transport: directly into the caller's memory where that is all that is wanted, or by way of the
+ * input. Cancelling a read touches no bytes at all.
  */
-#include "io/stream.h"
+#include "io/stream_input.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -18,220 +15,8 @@
 /* What `reader` asks for. AWAITED is a READ by a coroutine that receives for itself, once WOKEN. */
 enum { READ, AWAITED, WOKEN, EXACTLY, UNTIL, LINE, PEEK };
 
-#define BUFFER 65536u
-#define SMALL  1024u /* the blocks that are kept for others when they are free */
-#define SPARES 64    /* as many of them */
 #define DIRECT 4096u /* less is not worth a system call of its own */
 #define ROUNDS 16    /* reads before others have their turn */
-
-/* ---------------------------------------------------------------- blocks */
-
-static jg__block *make_block(const jg__streams *streams, uint32_t capacity)
-{
-    jg__block *block = jg__alloc(&streams->loop->allocator, sizeof(jg__block) + capacity);
-
-    if (block)
-        *block = (jg__block){.capacity = capacity};
-    return block;
-}
-
-/* One that has room for this much. */
-static jg__block *take_block(jg__streams *streams, uint32_t size)
-{
-    jg__block *block = streams->blocks;
-
-    if (size > SMALL)
-        return make_block(streams, size);
-    if (!block)
-        return make_block(streams, SMALL);
-
-    streams->blocks = block->next;
-    streams->block_count--;
-    *block = (jg__block){.capacity = SMALL};
-    return block;
-}
-
-static void discard(const jg__streams *streams, jg__block *block)
-{
-    if (block)
-        jg__free(&streams->loop->allocator, block, sizeof(*block) + block->capacity);
-}
-
-void jg__block_free(jg__streams *streams, jg__block *block)
-{
-    if (block->capacity == SMALL && streams->block_count < SPARES) {
-        block->next = streams->blocks;
-        streams->blocks = block;
-        streams->block_count++;
-    } else if (block->capacity == BUFFER && !streams->buffer) {
-        streams->buffer = block;
-    } else {
-        discard(streams, block);
-    }
-}
-
-void jg__blocks_fini(jg__streams *streams)
-{
-    while (streams->blocks) {
-        jg__block *block = streams->blocks;
-
-        streams->blocks = block->next;
-        discard(streams, block);
-    }
-    discard(streams, streams->buffer);
-}
-
-static uint32_t held(const jg_stream *stream)
-{
-    return stream->input ? stream->input->end - stream->input->begin : 0;
-}
-
-static void drop(jg_stream *stream, uint32_t size)
-{
-    jg__block *block = stream->input;
-
-    if (size == 0)
-        return;
-
-    block->begin += size;
-    block->searched = 0;
-    if (block->begin == block->end) {
-        stream->input = NULL;
-        jg__block_free(jg__streams_of(stream), block);
-    }
-}
-
-/* Move up to `size` bytes of what is held to `target`. Returns how many. */
-static uint32_t take(jg_stream *stream, void *target, size_t size)
-{
-    uint32_t count = held(stream);
-
-    if (count > size)
-        count = (uint32_t)size;
-    if (count > 0)
-        memcpy(target, stream->input->data + stream->input->begin, count);
-    drop(stream, count);
-    return count;
-}
-
-/* ---------------------------------------------------------------- receiving */
-
-/*
- * The last thing there is to read: the end of file or an error. Returns it. That a connection broke
- * is told once, to whoever asks first: if that was a write, reads see an end that the peer never
- * sent. With EPIPE it had.
- */
-__attribute__((noinline, cold)) static ssize_t note_last(jg_stream *stream, ssize_t n)
-{
-    if (n == 0 && stream->write_error != -EPIPE)
-        n = stream->write_error;
-    if (n == 0) {
-        stream->flags |= JG__STREAM_END;
-    } else {
-        stream->flags &= (uint16_t)~JG__STREAM_PLAIN;
-        stream->read_error = (int16_t)n;
-    }
-    return n;
-}
-
-/* The transport was to read so much and returned n. Returns the same, or what it means. */
-static ssize_t note_received(jg_stream *stream, ssize_t n, size_t size)
-{
-    if (n > 0) {
-        stream->bytes_in += (uint64_t)n;
-        /* After a hang-up there is the end yet to be read. */
-        if ((size_t)n < size && stream->transport->exact &&
-            !(stream->flags & (JG_HANGUP | JG__STREAM_INEXACT)))
-            stream->flags &= (uint16_t)~JG_READ;
-    } else if (n == -EAGAIN) {
-        stream->flags &= (uint16_t)~JG_READ;
-    } else {
-        n = note_last(stream, n);
-    }
-    return n;
-}
-
-/* Read from the transport. Returns as it does, or -EAGAIN if that is known. */
-static ssize_t receive(jg_stream *stream, void *buf, size_t size)
-{
-    if (!(stream->flags & JG_READ))
-        return -EAGAIN;
-    return note_received(stream, stream->transport->read(stream, buf, size), size);
-}
-
-/* Have room at the end of what is held. */
-static int make_room(jg_stream *stream)
-{
-    jg__streams *streams = jg__streams_of(stream);
-    jg__block *block = stream->input, *larger;
-    const uint32_t size = held(stream);
-
-    if (block->end < block->capacity && block->capacity - block->end >= SMALL / 2)
-        return 0;
-
-    if (block->begin >= block->capacity / 2) {
-        memmove(block->data, block->data + block->begin, size);
-        block->begin = 0;
-        block->end = size;
-        return 0;
-    }
-    larger = take_block(streams, block->capacity < SMALL ? SMALL : block->capacity * 2);
-    if (!larger)
-        return -ENOMEM;
-
-    memcpy(larger->data, block->data + block->begin, size);
-    larger->end = size;
-    larger->searched = block->searched;
-    stream->input = larger;
-    jg__block_free(streams, block);
-    return 0;
-}
-
-/* Keep what is in the shared buffer: by itself if it is large, or there is no other memory. */
-static void keep(jg_stream *stream, uint32_t size)
-{
-    jg__streams *streams = jg__streams_of(stream);
-    jg__block *block = size > BUFFER / 2 ? NULL : take_block(streams, size);
-
-    if (block) {
-        memcpy(block->data, streams->buffer->data, size);
-    } else {
-        block = streams->buffer;
-        streams->buffer = NULL;
-    }
-    block->begin = 0;
-    block->end = size;
-    block->searched = 0;
-    stream->input = block;
-}
-
-/* Receive to be held. Returns as receive, or -ENOMEM with nothing received. */
-static ssize_t fill(jg_stream *stream)
-{
-    jg__streams *streams = jg__streams_of(stream);
-    jg__block *block;
-    ssize_t n;
-
-    if (stream->input) {
-        if (make_room(stream) < 0)
-            return -ENOMEM;
-        block = stream->input;
-        n = receive(stream, block->data + block->end, block->capacity - block->end);
-        if (n > 0)
-            block->end += (uint32_t)n;
-        return n;
-    }
-
-    if (!streams->buffer)
-        streams->buffer = make_block(streams, BUFFER);
-    if (!streams->buffer)
-        return -ENOMEM;
-
-    n = receive(stream, streams->buffer->data, BUFFER);
-    if (n > 0)
-        keep(stream, (uint32_t)n);
-    return n;
-}
 
 /* ---------------------------------------------------------------- what is asked for */
 
@@ -251,12 +36,12 @@ static ssize_t go_on_reading(jg_stream *stream)
     int r;
 
     if (stream->input)
-        return take(stream, stream->target, stream->size);
+        return jg__input_take(stream, stream->target, stream->size);
     if (stream->size == 0)
         return 0;
 
     r = finality(stream, 0);
-    return r <= 0 ? r : receive(stream, stream->target, stream->size);
+    return r <= 0 ? r : jg__stream_receive(stream, stream->target, stream->size);
 }
 
 static ssize_t go_on_exactly(jg_stream *stream)
@@ -270,7 +55,7 @@ static ssize_t go_on_exactly(jg_stream *stream)
         int r;
 
         if (left > 0 && stream->input) {
-            *count += take(stream, target, left);
+            *count += jg__input_take(stream, target, left);
             continue;
         }
         if (left == 0)
@@ -279,7 +64,7 @@ static ssize_t go_on_exactly(jg_stream *stream)
         if (r <= 0)
             return r;
 
-        n = left < DIRECT ? fill(stream) : receive(stream, target, left);
+        n = left < DIRECT ? jg__input_fill(stream) : jg__stream_receive(stream, target, left);
         if (n < 0)
             return n;
         if (left >= DIRECT)
@@ -315,7 +100,7 @@ static size_t room(const jg_stream *stream)
 
 static int deliver(jg_stream *stream, size_t size)
 {
-    uint32_t count = take(stream, stream->target, size);
+    uint32_t count = jg__input_take(stream, stream->target, size);
 
     if (stream->reading == LINE)
         ((char *)stream->target)[count] = 0;
@@ -334,16 +119,17 @@ static ssize_t go_on_until(jg_stream *stream)
         if (size > 0 && size <= room(stream))
             return deliver(stream, size);
         /* A line may end without its separator, when it fills the room. */
-        if (size > 0 || held(stream) >= stream->size)
+        if (size > 0 || jg__input_size(stream) >= stream->size)
             return -EMSGSIZE;
 
         r = finality(stream, 0);
-        if (r == 0 && held(stream) > 0)
-            return stream->reading == LINE ? deliver(stream, held(stream)) : JG_EINCOMPLETE;
+        if (r == 0 && jg__input_size(stream) > 0)
+            return stream->reading == LINE ? deliver(stream, jg__input_size(stream))
+                                           : JG_EINCOMPLETE;
         if (r <= 0)
             return r;
 
-        n = fill(stream);
+        n = jg__input_fill(stream);
         if (n < 0)
             return n;
     }
@@ -353,18 +139,18 @@ static ssize_t go_on_until(jg_stream *stream)
 static ssize_t go_on_peeking(jg_stream *stream)
 {
     for (int round = 0; round < ROUNDS; round++) {
-        bool enough = held(stream) >= stream->size;
+        bool enough = jg__input_size(stream) >= stream->size;
         int r = finality(stream, 0);
         ssize_t n;
 
-        if ((enough || r == 0) && held(stream) > 0) /* there is an input: NOLINTNEXTLINE */
+        if ((enough || r == 0) && stream->input)
             *(const void **)stream->target = stream->input->data + stream->input->begin;
         if (enough || r == 0)
-            return (ssize_t)held(stream);
+            return (ssize_t)jg__input_size(stream);
         if (r < 0)
             return r;
 
-        n = fill(stream);
+        n = jg__input_fill(stream);
         if (n < 0)
             return n;
     }
@@ -438,7 +224,7 @@ __attribute__((noinline)) static void end_or_fail(jg_stream *stream, ssize_t n)
 {
     if (n < 0)
         n = jg__stream_receive_failed(stream, stream->target, stream->size);
-    settle(stream, note_received(stream, n, stream->size));
+    settle(stream, jg__stream_note_received(stream, n, stream->size));
 }
 
 /* Whether an event is the usual one, where a plain read waits: bytes came, and that is all. */
@@ -718,7 +504,7 @@ int jg_stream_peek(jg_stream *stream, size_t least, const void **ret_data)
 
 void jg_stream_consume(jg_stream *stream, size_t size)
 {
-    jg__check(size <= held(stream), "there is less than that");
+    jg__check(size <= jg__input_size(stream), "there is less than that");
     jg__check(!stream->reader || size == 0, "a read is pending");
-    drop(stream, (uint32_t)size);
+    jg__input_drop(stream, (uint32_t)size);
 }
