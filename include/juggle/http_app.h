@@ -179,7 +179,8 @@ JG_API int jg_app_handle(jg_http_request *request, void *app);
 typedef struct jg_run_app_options {
     jg_loop_options loop; /* for its on_error, say, which is told what handlers fail with */
     jg_http_server_options server;
-    unsigned workers; /* processes that share the port, started again if they end; 0 or 1: none */
+    unsigned workers; /* processes that share the port; 0 or 1: none. One that ends is started
+                         again, and on_error is told why if that fails */
     jg_time grace;    /* ns for requests that are under way at the end; 0: 60 s */
     bool access_log;  /* a line a request, in the common format, on standard output */
     bool quiet;       /* does not print the URL */

@@ -187,15 +187,19 @@ static int hold(jg_address *address)
 
 static int run_workers(jg_app *app, jg_address *address, const jg_run_app_options *options)
 {
-    int fd = hold(address), place;
+    int fd = hold(address), which, r;
 
     if (fd < 0)
         return fd;
-    place = jg__prefork(options->workers);
+    which = jg__prefork(options->workers);
     (void)jg__fd_close(fd);
-    if (place <= 0)
-        return place;
-    jg__prefork_exit(run(app, address, place == 1 && !options->quiet, options));
+    if (which <= 0)
+        return which;
+
+    r = run(app, address, which == JG__WORKER_FIRST && !options->quiet, options);
+    if (r < 0 && which == JG__WORKER_AGAIN && options->loop.on_error)
+        options->loop.on_error(options->loop.on_error_arg, r, "a worker that was started again");
+    jg__prefork_exit(r);
 }
 
 int jg_run_app(jg_app *app, const char *address, const jg_run_app_options *options)

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,12 +23,17 @@
 #    include <sys/prctl.h>
 #endif
 
+#ifndef MAP_ANONYMOUS
+#    define MAP_ANONYMOUS MAP_ANON
+#endif
+
 #define MOST 1024
 
 struct worker {
     pid_t pid; /* 0: not running */
     jg_time started;
-    bool due; /* to be started again in a while */
+    bool again; /* it was not the first in its place */
+    bool due;   /* to be started again in a while */
 };
 
 struct parent {
@@ -35,21 +41,26 @@ struct parent {
     unsigned count;
     bool stopping;
     int result;
+    int *told;       /* by each worker that ended by jg__prefork_exit, why; shared with them */
     sigset_t before; /* the signals that were blocked */
 };
+
+static int *answer; /* of this worker */
 
 static void ignore(int signo)
 {
     (void)signo; /* it is there so that the signal is not dropped */
 }
 
-/* Returns 1 or 2 in the child, 0 in the parent, or an error. */
+/* Returns which worker it is in the child, 0 in the parent, or an error. */
 static int start(struct parent *parent, struct worker *worker)
 {
-    const bool is_first = worker == parent->workers && worker->started == 0;
+    int *told = &parent->told[worker - parent->workers];
     const pid_t us = getpid();
     pid_t pid;
 
+    worker->again = worker->started > 0;
+    *told = 0;
     fflush(NULL);
     pid = fork();
     if (pid < 0)
@@ -67,7 +78,10 @@ static int start(struct parent *parent, struct worker *worker)
         _exit(0); /* the parent died before we could be told of that */
     (void)signal(SIGCHLD, SIG_DFL);
     (void)pthread_sigmask(SIG_SETMASK, &parent->before, NULL);
-    return is_first ? 1 : 2;
+    answer = told;
+    if (worker->again)
+        return JG__WORKER_AGAIN;
+    return worker == parent->workers ? JG__WORKER_FIRST : JG__WORKER_OTHER;
 }
 
 static void stop_all(struct parent *parent)
@@ -81,11 +95,13 @@ static void stop_all(struct parent *parent)
 }
 
 /* Returns as start. */
-static int on_ended(struct parent *parent, struct worker *worker, int status)
+static int on_ended(struct parent *parent, struct worker *worker)
 {
+    const int told = parent->told[worker - parent->workers];
+
     worker->pid = 0;
-    if (!parent->stopping && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
-        parent->result = -WEXITSTATUS(status);
+    if (!parent->stopping && told < 0 && !worker->again) {
+        parent->result = told;
         stop_all(parent);
     }
     if (parent->stopping)
@@ -107,7 +123,7 @@ static int reap(struct parent *parent)
         int status;
 
         if (worker->pid > 0 && jg__process_reap(worker->pid, &status) == 1)
-            r = on_ended(parent, worker, status);
+            r = on_ended(parent, worker);
     }
     return r;
 }
@@ -155,15 +171,36 @@ static int watch(struct parent *parent, const sigset_t *signals)
     return parent->result;
 }
 
+/* Returns as jg__prefork. */
+static int start_all(struct parent *parent, const sigset_t *signals)
+{
+    int r = 0;
+
+    for (unsigned i = 0; i < parent->count && r == 0; i++)
+        r = start(parent, &parent->workers[i]);
+    if (r > 0)
+        return r;
+    if (r < 0) {
+        parent->result = r;
+        stop_all(parent);
+    }
+    return watch(parent, signals);
+}
+
 int jg__prefork(unsigned count)
 {
     struct parent parent = {.count = count};
     struct sigaction action = {.sa_handler = ignore}, old;
+    const size_t size = count * sizeof(int);
     sigset_t signals;
-    int r = 0;
+    int r;
 
-    if (count > MOST)
+    if (count < 1 || count > MOST)
         return -EINVAL;
+    parent.told = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (parent.told == MAP_FAILED)
+        return -ENOMEM;
+
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
@@ -172,24 +209,19 @@ int jg__prefork(unsigned count)
     (void)pthread_sigmask(SIG_BLOCK, &signals, &parent.before); /* the arguments are good */
     sigemptyset(&action.sa_mask);
     (void)sigaction(SIGCHLD, &action, &old);
-    for (unsigned i = 0; i < count && r == 0; i++)
-        r = start(&parent, &parent.workers[i]);
+    r = start_all(&parent, &signals);
     if (r > 0)
         return r;
-    if (r < 0) {
-        parent.result = r;
-        stop_all(&parent);
-    }
-    r = watch(&parent, &signals);
-    if (r > 0)
-        return r;
+
     alarm(0);
     (void)sigaction(SIGCHLD, &old, NULL);
     (void)pthread_sigmask(SIG_SETMASK, &parent.before, NULL);
+    (void)munmap(parent.told, size);
     return r;
 }
 
 _Noreturn void jg__prefork_exit(int result)
 {
-    exit(result >= 0 ? 0 : result >= -254 ? -result : 255);
+    *answer = result;
+    exit(result < 0);
 }

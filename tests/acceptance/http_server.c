@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * A server to test from outside: HOST:PORT [--header-timeout S] [--body-timeout S]
- * [--idle-timeout S] [--handler-timeout S] [--workers N] [--access-log]
+ * [--idle-timeout S] [--handler-timeout S] [--workers N] [--access-log] [--fail]
+ *
+ * With --fail its set-up does.
  */
 #include <juggle.h>
 
@@ -155,6 +157,24 @@ static int fail(jg_http_request *request, void *arg)
     return -EIO;
 }
 
+static int end_process(jg_http_request *request, void *arg)
+{
+    (void)arg;
+    exit((int)number_of(request));
+}
+
+static int fail_setup(void *arg)
+{
+    (void)arg;
+    return -EIO;
+}
+
+static int tear_down(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
 static void report(void *arg, int error, const char *what)
 {
     (void)arg;
@@ -179,13 +199,14 @@ static const struct {
     {"*", "/ext/early", hello, NULL},
     {"*", "/ext/sleep/{n}", sleep_first, NULL},
     {"*", "/ext/throw", fail, NULL},
+    {"*", "/ext/exit/{n}", end_process, NULL},
 };
 
 static int usage(const char *program)
 {
     fprintf(stderr,
             "usage: %s HOST:PORT [--header-timeout S] [--body-timeout S] [--idle-timeout S] "
-            "[--handler-timeout S] [--workers N] [--access-log]\n",
+            "[--handler-timeout S] [--workers N] [--access-log] [--fail]\n",
             program);
     return 2;
 }
@@ -216,6 +237,7 @@ static int parse_option(jg_run_app_options *options, const char *name, const cha
 int main(int argc, char **argv)
 {
     jg_run_app_options options = {.loop = {.on_error = report}};
+    bool fails = false;
     jg_app *app;
     int r;
 
@@ -224,6 +246,8 @@ int main(int argc, char **argv)
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "--access-log") == 0)
             options.access_log = true;
+        else if (strcmp(argv[i], "--fail") == 0)
+            fails = true;
         else if (i + 1 == argc || parse_option(&options, argv[i], argv[i + 1]) < 0)
             return usage(argv[0]);
         else
@@ -233,6 +257,8 @@ int main(int argc, char **argv)
     r = jg_app_new(NULL, &app);
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]) && r == 0; i++)
         r = jg_app_route(app, routes[i].methods, routes[i].path, routes[i].handler, routes[i].arg);
+    if (r == 0 && fails)
+        r = jg_app_context(app, fail_setup, tear_down, NULL);
     if (r == 0)
         r = jg_run_app(app, argv[1], &options);
     if (r < 0)

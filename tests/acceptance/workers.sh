@@ -27,6 +27,7 @@ ask() {
     done
 }
 
+# One of them is killed, another exits in a handler; others come in their places.
 start "$program" 127.0.0.1:0 --workers 3
 count_is 3
 ask
@@ -35,7 +36,17 @@ kill -KILL "$victim"
 while pgrep -P "$server" | grep -qx "$victim"; do
     sleep 0.1
 done
-count_is 3 # with another one
+count_is 3
+ask
+workers=$(pgrep -P "$server" | sort)
+! curl -sS --max-time 10 "${address}ext/exit/3" 2>"$scratch/errors" || fail "who exited answered"
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+    now=$(pgrep -P "$server" | sort)
+    [ "$now" = "$workers" ] || [ "$(echo "$now" | wc -l)" -ne 3 ] || break
+    sleep 0.1
+done
+[ "$now" != "$workers" ] || fail "nobody exited"
+count_is 3
 ask
 curl -sSv --max-time 10 "${address}ext/sleep/700" >"$scratch/slow" 2>"$scratch/asked" &
 slow=$!
@@ -57,3 +68,7 @@ done
 ! "$program" "127.0.0.1:$port" --workers 2 2>"$scratch/errors" || fail "the port was shared"
 ask
 stop INT
+
+# Those that cannot even begin are not tried again and again.
+! "$program" 127.0.0.1:0 --workers 2 --fail 2>"$scratch/errors" || fail "it ended well"
+grep -qE '(I/O|Input/output) error' "$scratch/errors" || fail "got «$(cat "$scratch/errors")»"
