@@ -150,6 +150,18 @@ static int sleep_first(jg_http_request *request, void *arg)
     return r != 0 ? r : hello(request, arg);
 }
 
+/* The head at once, the body after some time. */
+static int drip(jg_http_request *request, void *arg)
+{
+    long long ms = number_of(request);
+    int r = ms >= 0 ? jg_http_begin(request, 200, "text/plain", 13) : 400;
+
+    (void)arg;
+    if (r == 0)
+        r = jg_sleep(ms * JG_MILLISECOND);
+    return r == 0 ? jg_http_write(request, "Hello, World!", 13) : r;
+}
+
 static int fail(jg_http_request *request, void *arg)
 {
     (void)request;
@@ -198,6 +210,7 @@ static const struct {
     {"*", "/ext/close", close_after, NULL},
     {"*", "/ext/early", hello, NULL},
     {"*", "/ext/sleep/{n}", sleep_first, NULL},
+    {"*", "/ext/drip/{n}", drip, NULL},
     {"*", "/ext/throw", fail, NULL},
     {"*", "/ext/exit/{n}", end_process, NULL},
 };

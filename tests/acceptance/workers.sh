@@ -48,12 +48,11 @@ done
 [ "$now" != "$workers" ] || fail "nobody exited"
 count_is 3
 ask
-curl -sSv --max-time 10 "${address}ext/sleep/700" >"$scratch/slow" 2>"$scratch/asked" &
+curl -sSv --max-time 10 "${address}ext/drip/700" >"$scratch/slow" 2>"$scratch/asked" &
 slow=$!
-until grep -q '^> GET' "$scratch/asked"; do
-    sleep 0.1
+until grep -q '^< HTTP' "$scratch/asked"; do
+    sleep 0.05
 done
-sleep 0.3 # for the server to read it
 stop TERM
 wait "$slow" || fail "a request under way was lost"
 [ "$(cat "$scratch/slow")" = "Hello, World!" ] || fail "the request under way got something else"

@@ -46,9 +46,12 @@ get '405 Method Not Allowed
  405' -X PUT "$url/"
 
 # What is under way when it is told to stop is answered; then it tells of the jobs.
-curl -sS --max-time 20 "$url/slow?ms=700" >"$scratch/slow" &
+curl -sSv --max-time 20 "$url/slow?ms=700" >"$scratch/slow" 2>"$scratch/sent" &
 slow=$!
-sleep 0.2
+until grep -q '^> GET' "$scratch/sent"; do
+    sleep 0.05
+done
+curl -sS --max-time 20 "$url/" >"$scratch/later" # when it is answered, what came before it was read
 kill -TERM "$server"
 status=0
 wait "$server" || status=$?
