@@ -792,7 +792,11 @@ static int wait_for_nobody(void *arg)
 static void a_deadlock_is_reported_with_the_tree(void **state)
 {
     struct lines lines = {.count = 0};
-    const jg_loop_options options = {.on_error = collect_report, .on_error_arg = &lines};
+    const jg_loop_options options = {
+        .on_error = collect_report,
+        .on_error_arg = &lines,
+        .flags = JG_LOOP_VIRTUAL_TIME,
+    };
     jg_future future;
 
     (void)state;
