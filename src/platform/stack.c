@@ -59,7 +59,7 @@ struct jg__slab {
 long jg__guards_left;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static bool probed;
+static unsigned probed;
 
 #ifdef __linux__
 
@@ -219,7 +219,7 @@ static unsigned class_of(const jg__stacks *stacks, size_t size)
 static void probe_once(void)
 {
     probe();
-    jg__store(&probed, true);
+    jg__store(&probed, 1);
 }
 
 void jg__stacks_init(jg__stacks *stacks, const jg_allocator *allocator, size_t reserve)
