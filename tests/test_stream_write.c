@@ -27,6 +27,7 @@ struct sink {
     int error;    /* that writes return once there is no room; 0: none */
     unsigned waiting;
     int wait_error;
+    bool ended; /* after what is readable */
     int shuts, closes;
     bool cut;
 
@@ -42,7 +43,7 @@ static ssize_t sink_read(jg_stream *stream, void *buf, size_t size)
 
     test_check(size > 0);
     if (sink->readable == 0)
-        return -EAGAIN;
+        return sink->ended ? 0 : -EAGAIN;
     sink->readable--;
     *(char *)buf = 'r';
     return 1;
@@ -561,6 +562,28 @@ static void what_was_cut_short_is_no_regular_end(void **state)
     close_sink(&sink);
 }
 
+static void after_what_was_cut_short_the_peers_end_is_still_one(void **state)
+{
+    char buf[8];
+
+    (void)state;
+    open_sink(&sink, 2, 0);
+    assert_int_equal(put_all(&sink, 0, "abc"), 0);
+    assert_int_equal(jg_stream_shut(&sink.stream), 0);
+    jg_op_cancel(&sink.ops[0]);
+    sink.readable = 1;
+    sink.ended = true;
+    for (int i = 1; i >= 0; i--) {
+        jg_op *op = op_of(&sink, 2 - i);
+
+        assert_int_equal(jg_stream_read_start(&sink.stream, buf, sizeof(buf), op), 0);
+        turn(&sink);
+        assert_int_equal(jg_op_status(op), i);
+    }
+    assert_true(jg_stream_at_eof(&sink.stream));
+    close_sink(&sink);
+}
+
 static void closing_sends_what_waits_for_the_end_of_the_turn(void **state)
 {
     jg_stream_closing closing;
@@ -770,6 +793,7 @@ int main(void)
         cmocka_unit_test(a_cancelled_write_all_tells_how_far_it_came),
         cmocka_unit_test(shutting_waits_for_what_is_queued),
         cmocka_unit_test(what_was_cut_short_is_no_regular_end),
+        cmocka_unit_test(after_what_was_cut_short_the_peers_end_is_still_one),
         cmocka_unit_test(closing_sends_what_waits_for_the_end_of_the_turn),
         cmocka_unit_test(aborting_completes_all_that_is_pending),
         cmocka_unit_test(a_close_lets_drains_go_on),

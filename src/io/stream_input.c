@@ -100,13 +100,20 @@ uint32_t jg__input_take(jg_stream *stream, void *target, size_t size)
 /* ---------------------------------------------------------------- receiving */
 
 /*
- * The last thing there is to read: the end of file or an error. Returns it. That a connection broke
- * is told once, to whoever asks first: if that was a write, reads see an end that the peer never
- * sent. With EPIPE it had.
+ * Whether a connection broke, by the error of a write. The system tells that once, to whoever asks
+ * first: reads then see an end that the peer never sent. With EPIPE it had; the others are of this
+ * side alone.
  */
+static bool has_broken(int error)
+{
+    return error < 0 && error != -EPIPE && error != -ECANCELED && error != -ENOMEM &&
+           error != -ENOBUFS;
+}
+
+/* The last thing there is to read: the end of file or an error. Returns it. */
 __attribute__((noinline, cold)) static ssize_t note_last(jg_stream *stream, ssize_t n)
 {
-    if (n == 0 && stream->write_error != -EPIPE)
+    if (n == 0 && has_broken(stream->write_error))
         n = stream->write_error;
     if (n == 0) {
         stream->flags |= JG__STREAM_END;
